@@ -1,0 +1,196 @@
+"""The record, report.json: what contract.md promises, as dataclasses. Every view of a report is made from it alone.
+
+Numbers are rounded to 6 significant decimals once, here, so that all views say the same; ``llr`` is log10, null when
+withheld, and never outside ``bounds``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from .serial import dump, load
+from .types import WIRE, Capabilities, Decision, Role, Status
+
+SCHEMA_VERSION = "1.0"
+
+
+@dataclass(frozen=True, slots=True)
+class CaseRecord:
+    """Which question was put, before any number."""
+
+    __pydantic_config__ = WIRE
+
+    id: str
+    question: str
+    Hp: str
+    Hd: str
+
+
+@dataclass(frozen=True, slots=True)
+class PartyRecord:
+    """One model and what came back from it."""
+
+    __pydantic_config__ = WIRE
+
+    role: Role
+    name: str  # "suspect", "reference", "base" or the control's name as used in `closeness`
+    spec: str
+    answers: int
+    unusable: int  # empty, blocked or failed: kept, counted, never scored as text
+    mean_characters: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictRecord:
+    """The one bounded statement."""
+
+    __pydantic_config__ = WIRE
+
+    decision: Decision
+    llr: float | None
+    bounds: tuple[float, float] | None
+    interval: tuple[float, float] | None
+    wording: str
+    population: str | None
+    reasons: tuple[str, ...]
+    power: str | None
+    alternatives: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """The null of a comparator in brief: quantiles of the same statistic with controls in the reference's place,
+    and ``above``: the share of it at or above the observed value, (1 + hits) / (1 + n)."""
+
+    __pydantic_config__ = WIRE
+
+    quantiles: tuple[tuple[str, float], ...]  # ("0.025", value), ("0.25", …), "0.5", "0.75", "0.975"
+    histogram: tuple[tuple[float, float, int], ...]  # (low edge, high edge, count)
+    above: float
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceRecord:
+    """One comparator. Its ``llr`` is its own, dependent on the others': they are never added."""
+
+    __pydantic_config__ = WIRE
+
+    comparator: str
+    status: Status
+    value: float | None
+    n: int
+    interval: tuple[float, float] | None
+    llr: float | None
+    reason: str | None
+    unit: str = ""
+    background: Background | None = None
+    closeness: tuple[tuple[str, float], ...] = ()  # the suspect's closeness to each candidate; larger = closer
+    ablations: tuple[tuple[str, float | None], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ExactRecord:
+    """One exact test; a lane of its own."""
+
+    __pydantic_config__ = WIRE
+
+    test: str
+    p: float | None
+    e: float | None
+    n: int
+    status: Status
+    reason: str | None
+    against: str = "reference"
+    assumes: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SelfCheckRecord:
+    """The audit tried on an answer that is known; ``passed`` is null where it could not be done."""
+
+    __pydantic_config__ = WIRE
+
+    name: str
+    passed: bool | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What a rule without the tool's statistics would have said: beside the real number, so that nobody is fooled."""
+
+    __pydantic_config__ = WIRE
+
+    value: float | None
+    interval: tuple[float, float] | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exhibit:
+    """One item with every party's answer. ``direction``: for (Hp), against (Hd) or context. ``closeness`` as above."""
+
+    __pydantic_config__ = WIRE
+
+    item: str
+    family: str
+    direction: str
+    prompt: str
+    answers: tuple[tuple[str, str], ...]  # (party, text), suspect first, then reference, then controls
+    closeness: tuple[tuple[str, float], ...] = ()
+    request_digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The record. ``manifest`` holds versions, hashes, seeds and the conditions of the audit."""
+
+    __pydantic_config__ = WIRE
+
+    schema_version: str
+    case: CaseRecord
+    parties: tuple[PartyRecord, ...]
+    capabilities: dict[str, Capabilities]
+    verdict: VerdictRecord
+    evidence: tuple[EvidenceRecord, ...]
+    exact: tuple[ExactRecord, ...]
+    baselines: dict[str, Baseline]
+    self_checks: tuple[SelfCheckRecord, ...]
+    limitations: tuple[str, ...]
+    exhibits: tuple[Exhibit, ...]
+    manifest: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def exit_code(self) -> int:
+        """0 with a decision, 3 without one (contract: never folded into 0)."""
+        return 3 if self.verdict.decision == "cannot-tell" else 0
+
+    def to_json(self) -> str:
+        """The record as JSON text, two-space indented, newline at the end; the same report gives the same text."""
+        import json
+
+        return json.dumps(json.loads(dump(self)), ensure_ascii=False, indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Report:
+        """Read a record. Errors: pydantic's ValidationError for anything that is not one."""
+        return load(cls, text.encode() if isinstance(text, str) else text)
+
+    def __repr__(self) -> str:
+        v = self.verdict
+        llr = "llr withheld" if v.llr is None else f"llr {v.llr:+.2f} in [{v.bounds[0]:+.2f}, {v.bounds[1]:+.2f}]"  # type: ignore[index]
+        return f"<Report {self.case.id}: {v.decision}, {llr}>"
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        rows = "".join(
+            f"<tr><td>{escape(e.comparator)}</td><td>{escape(e.status)}</td>"
+            f"<td>{'' if e.value is None else f'{e.value:+.4g}'}</td><td>{e.n}</td><td>{escape(e.reason or '')}</td></tr>"
+            for e in self.evidence
+        )
+        return (
+            f"<p><b>{escape(self.verdict.decision)}</b>: {escape(self.verdict.wording)}</p><table><tr><th>comparator</th>"
+            f"<th>status</th><th>value</th><th>n</th><th>reason</th></tr>{rows}</table>"
+        )

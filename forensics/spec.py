@@ -1,0 +1,45 @@
+"""``provider/name?option=value`` -> `ModelSpec` and back (``str(spec)``)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+from .errors import UsageError
+from .types import ModelSpec
+
+SECRET_WORDS = ("key", "token", "secret", "password", "authorization")
+
+
+def parse_spec(text: str) -> ModelSpec:
+    """Parse a model spec; a bare path to an existing file means ``file/``.
+
+    Errors: `UsageError` for an empty spec, an unknown provider, or an option that looks like a secret (keys come from
+    the environment only, because specs are stored and printed).
+    """
+    from .backends import BACKENDS
+
+    text = text.strip()
+    if text.startswith(("/", "./", "../", "~")) or ("/" not in text and Path(text).is_file()):
+        return _file(text)
+    head, _, query = text.partition("?")
+    provider, slash, name = head.partition("/")
+    if provider not in BACKENDS.names() and Path(text).is_file():
+        return _file(text)
+    if not slash or not name:
+        raise UsageError(f"{text!r} is no model spec and no file: write provider/name, e.g. hf/models/mine or zoo/student")
+    BACKENDS.load(provider)
+    options = tuple(sorted(parse_qsl(query, keep_blank_values=True)))
+    for key, _value in options:
+        if any(word in key.lower() for word in SECRET_WORDS):
+            raise UsageError(f"option {key!r} of {provider}/{name} looks like a secret: set it in the environment instead")
+    return ModelSpec(provider, name, options)
+
+
+def _file(text: str) -> ModelSpec:
+    path = Path(text).expanduser()
+    if path.is_dir():
+        raise UsageError(f"{text} is a directory: write hf/{text} for a model directory, or name a file of answers")
+    if not path.is_file():
+        raise UsageError(f"no such file of answers: {text}")
+    return ModelSpec("file", str(path))
