@@ -1,0 +1,235 @@
+"""Everything that was found -> the record."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+
+from .comparators import Comparator
+from .exhibits import pick
+from .plan import Plan
+from .record import (
+    SCHEMA_VERSION,
+    Background,
+    Baseline,
+    CaseRecord,
+    EvidenceRecord,
+    ExactRecord,
+    PartyRecord,
+    Report,
+    SelfCheckRecord,
+    VerdictRecord,
+)
+from .serial import dump
+from .store import Store
+from .types import Column, Evidence, ExactResult, LikelihoodRatio, Role, Sample, Score, SelfCheck, Verdict, sha256
+from .verdict.calibrate import Population
+from .verdict.combine import HD, HP
+
+BINS = 24
+QUANTILES = (0.025, 0.25, 0.5, 0.75, 0.975)
+PACKAGES = ("distillation-forensics", "numpy", "scipy", "scikit-learn")
+
+
+def assemble(
+    *,
+    plan: Plan,
+    store: Store,
+    sample: Sample,
+    comparators: Sequence[Comparator],
+    evidence: Sequence[Evidence],
+    exact: Sequence[ExactResult],
+    verdict: Verdict,
+    checks: Sequence[SelfCheck],
+    conditions: Mapping[str, Any],
+    population: Population | None,
+    length: Score,
+) -> Report:
+    """The record of one audit; the same case gives the same record."""
+    units = {c.name: c.unit for c in comparators}
+    return Report(
+        schema_version=SCHEMA_VERSION,
+        case=_case(plan),
+        parties=tuple(_parties(plan, sample)),
+        capabilities={p.name: p.capabilities for p in plan.parties},
+        verdict=_verdict(verdict),
+        evidence=tuple(_evidence(e, units.get(e.score.comparator, "")) for e in evidence),
+        exact=tuple(
+            ExactRecord(e.test, sig(e.p), sig(e.e), e.n, e.status, e.reason, e.against, e.assumes) for e in exact
+        ),
+        baselines=_baselines(length),
+        self_checks=tuple(SelfCheckRecord(c.name, c.passed, c.detail) for c in checks),
+        limitations=tuple(_limitations(plan, sample, exact, population)),
+        exhibits=pick(sample),
+        manifest=_manifest(plan, store, conditions, population),
+    )
+
+
+def sig(value: float | None) -> float | None:
+    """Six significant digits: enough for any use, and the same in every view."""
+    return None if value is None else float(f"{value:.6g}")
+
+
+def _pair(value: tuple[float, float] | None) -> tuple[float, float] | None:
+    return None if value is None else (float(f"{value[0]:.6g}"), float(f"{value[1]:.6g}"))
+
+
+def _case(plan: Plan) -> CaseRecord:
+    suspect, reference = plan.config.suspect, plan.config.reference
+    return CaseRecord(
+        id=sha256(dump(plan))[:12],
+        question=f"Was {suspect} trained on outputs of {reference}?",
+        Hp=f"{HP} (suspect: {suspect}; reference: {reference})",
+        Hd=HD,
+    )
+
+
+def _verdict(v: Verdict) -> VerdictRecord:
+    lr: LikelihoodRatio | None = v.lr
+    return VerdictRecord(
+        decision=v.decision,
+        llr=None if lr is None else sig(lr.llr),
+        bounds=None if lr is None else _pair(lr.bounds),
+        interval=None if lr is None else _pair(lr.interval),
+        wording=v.wording,
+        population=None if lr is None else lr.population,
+        reasons=v.reasons,
+        power=v.power,
+        alternatives=v.alternatives,
+    )
+
+
+def _evidence(e: Evidence, unit: str) -> EvidenceRecord:
+    s = e.score
+    return EvidenceRecord(
+        comparator=s.comparator,
+        status=s.status,
+        value=sig(s.value),
+        n=s.n,
+        interval=_pair(s.interval),
+        llr=None if e.lr is None else sig(e.lr.llr),
+        reason=s.reason,
+        unit=unit,
+        background=background(s),
+        closeness=tuple((name, float(f"{v:.6g}")) for name, v in s.closeness),
+        ablations=tuple((name, sig(v)) for name, v in s.ablations),
+    )
+
+
+def background(s: Score) -> Background | None:
+    """The null in brief, and the share of it at or above the value, (1 + hits) / (1 + n): never 0."""
+    if not s.null or s.value is None:
+        return None
+    null = np.array(s.null)
+    counts, edges = np.histogram(null, bins=BINS)
+    return Background(
+        quantiles=tuple((str(q), float(f"{np.quantile(null, q):.6g}")) for q in QUANTILES),
+        histogram=tuple(
+            (float(f"{a:.6g}"), float(f"{b:.6g}"), int(c)) for a, b, c in zip(edges, edges[1:], counts, strict=False)
+        ),
+        above=float(f"{(1 + int((null >= s.value).sum())) / (1 + len(null)):.6g}"),
+    )
+
+
+def _role(name: str) -> Role:
+    return name if name in ("suspect", "reference", "base") else "control"  # type: ignore[return-value]
+
+
+def _parties(plan: Plan, sample: Sample) -> list[PartyRecord]:
+    columns: dict[str, Column | None] = {"suspect": sample.suspect, **sample.candidates, "base": sample.base}
+    out = []
+    for party in plan.parties:
+        column = [c for c in columns.get(party.name) or () if c is not None]
+        texts = [c.text or "" for c, u in zip(columns.get(party.name) or (), sample.units, strict=False)
+                 if c is not None and c.usable and u.family != "first-token"]  # fmt: skip
+        mean = sig(float(np.mean([len(t) for t in texts]))) if texts else None
+        unusable = sum(not c.usable for c in column)
+        out.append(PartyRecord(_role(party.name), party.name, str(party.spec), len(column), unusable, mean))
+    return out
+
+
+def _baselines(length: Score) -> dict[str, Baseline]:
+    blind = "A rule that reads no answer has a likelihood ratio of 1 (llr 0): who sells a model is a prior, not a finding."
+    if length.status == "ok":
+        share = background(length)
+        detail = (
+            "The same contrast from nothing but the lengths of answers (log scale). Where this stands out as much as the "
+            f"comparators do, length explains them; here {share.above:.0%} of the background is at or above it."  # type: ignore[union-attr]
+        )
+    else:
+        detail = f"not measured: {length.reason}"
+    return {
+        "text_blind": Baseline(0.0, None, blind),
+        "length_only": Baseline(sig(length.value), _pair(length.interval), detail),
+    }
+
+
+def _limitations(
+    plan: Plan, sample: Sample, exact: Sequence[ExactResult], population: Population | None
+) -> list[str]:
+    out = [
+        "Similarity to the reference is expected of any two modern assistants; every number here is relative to the "
+        f"{len(plan.controls)} controls, and is no better than they are.",
+        "Training on a public corpus of the reference's outputs, or on a common third teacher, leaves the same traces as "
+        "training on the reference itself; nothing here separates them.",
+        "The number of prompts is not a number of independent observations: one suspect is one model.",
+    ]
+    if population is None:
+        out.append("No reference population matches this case, so the error rates of its numbers are unknown.")
+    else:
+        out.append(f"The population {population.name} speaks for models like its own only. {population.card}")
+    if not any(e.test == "weights" and e.status == "ok" for e in exact):
+        out.append("Weights were not compared: copied weights would look like copied outputs.")
+    if plan.party("base") is None:
+        out.append("The suspect's base is not part of the case: what it inherited from its base is not taken off.")
+    if plan.recorded:
+        out.append("Answers were recorded elsewhere: sampling, system prompt and dates are as their owner says, not measured.")
+    elif sample.redraw is None:
+        out.append("No second draw of the reference was collected, so there is no positive control.")
+    out.extend(plan.notes)
+    for party in _parties(plan, sample):
+        if party.unusable:
+            out.append(f"{party.name}: {party.unusable} of {party.answers} answers were empty, blocked or cut to nothing; they are not scored.")
+    return out + _lengths(plan, sample)
+
+
+def _lengths(plan: Plan, sample: Sample) -> list[str]:
+    means = {p.name: p.mean_characters for p in _parties(plan, sample) if p.mean_characters}
+    suspect, reference = means.get("suspect"), means.get("reference")
+    others = [v for k, v in means.items() if k not in ("suspect", "reference", "base")]
+    if not (suspect and reference and others):
+        return []
+    near = max(suspect, reference) / min(suspect, reference)
+    far = min(max(suspect, o) / min(suspect, o) for o in others)
+    if far > 1.5 * near:
+        return ["One-sided length: the suspect's answers are about as long as the reference's and no control's are; add controls of that length."]
+    return []
+
+
+def _manifest(plan: Plan, store: Store, conditions: Mapping[str, Any], population: Population | None) -> dict[str, Any]:
+    received = sorted(e.received_at for e in store.entries("answer") if e.received_at)
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "not installed"
+    lineages = None if population is None else {"Hp": len(population.lineages(1)), "Hd": len(population.lineages(0))}
+    return {
+        "chain_head": store.head,
+        "entries": len(store),
+        "plan": sha256(dump(plan)),
+        "suite": plan.suite,
+        "suite_digest": plan.suite_digest,
+        "seed": plan.config.seed,
+        "conditions": dict(conditions),
+        "population": None if population is None else {"name": population.name, "digest": population.digest, "lineages": lineages},
+        "files": {e.party: store.body(e.raw).decode() for e in store.entries("file")},
+        "first_answer": received[0] if received else None,
+        "last_answer": received[-1] if received else None,
+        "versions": {"python": platform.python_version(), **versions},
+    }

@@ -1,0 +1,113 @@
+"""The main flow. Read this first.
+
+    probes -> backends -> store -> comparators (+ fingerprints) -> calibration -> verdict -> report
+
+`audit` asks (left half, `collect`) and judges (right half, `judge`). `judge` reads the case file alone: no network, no
+model, same case in -> same report out.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .assemble import assemble
+from .collect import collect
+from .comparators import COMPARATORS, Comparator
+from .config import AuditConfig
+from .plan import Plan, gather, stored_plan
+from .record import Report
+from .recorded import import_files
+from .serial import load
+from .store import Store
+from .types import ExactResult, Listener, Progress, Sample, Score, silent
+from .verdict.calibrate import shipped_populations
+from .verdict.checks import length_only, power, self_checks
+from .verdict.combine import decide, evidence, joint, pick_population
+
+
+def audit(config: AuditConfig, *, store: Store | None = None, progress: Listener = silent) -> Report:
+    """Ask everything, then judge. Without a store the case lives in a temporary file.
+
+    Errors: `UsageError`, `BackendError`, `BudgetExceeded` (what was answered stays in the store), `EvidenceError`.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        case = store or Store(Path(folder) / "audit.case")
+        collect(config, store=case, progress=progress)
+        return judge(case, progress=progress, population=config.population, comparators=config.comparators)
+
+
+def compare(config: AuditConfig, *, store: Store | None = None, progress: Listener = silent) -> Report:
+    """Judge recorded answers (``file/`` specs): the right half on files of answers, offline."""
+    case = store or Store(None)
+    import_files(config, case, progress)
+    return judge(case, progress=progress, population=config.population, comparators=config.comparators)
+
+
+def judge(
+    store: Store, *, progress: Listener = silent, population: str | None = None, comparators: tuple[str, ...] | None = None
+) -> Report:
+    """The right half: a stored case in, a report out. Population and comparators may differ from the stored plan's.
+
+    Errors: `EvidenceError` if the case's hash chain is broken or it holds no plan.
+    """
+    store.check()
+    plan = stored_plan(store)
+    sample = gather(plan, store)
+    names = comparators or plan.config.comparators or COMPARATORS.names()
+    chosen = [COMPARATORS.load(name)() for name in names]
+    conditions = conditions_of(plan)
+    seed = plan.config.seed
+    # Each use has a stream of its own, so that adding a comparator does not move the others' numbers.
+    people, why_not = pick_population(shipped_populations(), population or plan.config.population, conditions)
+    scores = score_all(sample, chosen, seed, progress)
+    exact = [load(ExactResult, store.body(e.raw)) for e in store.entries("exact")]
+    progress(Progress("judge", "self-checks", 0, 1))
+    quick = [_without_ablations(c) for c in chosen]
+    checks = self_checks(sample, lambda s: score_all(s, quick, seed), people, stream(seed, "self-checks"))
+    strength = power(sample, stream(seed, "power"))
+    lr = joint(scores, people, stream(seed, "joint"))
+    if people is not None and lr is None:
+        why_not = ("too few comparators could be measured for the population to speak",)
+    verdict = decide(lr, why_not, exact, checks, strength)
+    progress(Progress("judge", "self-checks", 1, 1))
+    return assemble(
+        plan=plan, store=store, sample=sample, comparators=chosen, exact=exact, verdict=verdict, checks=checks,
+        evidence=evidence(scores, people, stream(seed, "evidence")), conditions=conditions, population=people,
+        length=length_only(sample, stream(seed, "length-only")),
+    )  # fmt: skip
+
+
+def stream(seed: int, name: str) -> np.random.Generator:
+    """One named random stream of the case's seed."""
+    words = [int.from_bytes(name.encode()[i : i + 4], "big") for i in range(0, len(name.encode()), 4)]
+    return np.random.default_rng(np.random.SeedSequence(entropy=seed, spawn_key=tuple(words)))
+
+
+def score_all(sample: Sample, comparators: list[Comparator], seed: int, progress: Listener = silent) -> list[Score]:
+    """Every comparator on the families it reads."""
+    scores = []
+    for number, comparator in enumerate(comparators):
+        progress(Progress("judge", comparator.name, number, len(comparators)))
+        part = sample.rows(lambda unit, c=comparator: unit.family in c.families)  # type: ignore[misc]
+        scores.append(comparator.compare(part, stream(seed, comparator.name)))
+    return scores
+
+
+def _without_ablations(comparator: Comparator) -> Comparator:
+    return replace(comparator, ablate=False) if hasattr(comparator, "ablate") else comparator  # type: ignore[type-var]
+
+
+def conditions_of(plan: Plan) -> dict[str, Any]:
+    """What a population must have been made under to speak about this case."""
+    return {
+        "suite": plan.suite_digest,
+        "providers": sorted({p.spec.provider for p in plan.parties}),
+        "base": plan.party("base") is not None,
+        "temperature": plan.config.temperature,
+        "controls": len(plan.controls),
+    }

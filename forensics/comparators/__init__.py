@@ -1,0 +1,16 @@
+"""Comparators by name. To add one: a file beside this one and a line in the table."""
+
+from ..registry import Registry
+from .base import Comparator
+
+COMPARATORS = Registry(
+    "comparator",
+    {
+        "answer-overlap": "forensics.comparators.answer_overlap:AnswerOverlap",
+        "style-delta": "forensics.comparators.style_delta:StyleDelta",
+        "next-token-divergence": "forensics.comparators.next_token_divergence:NextTokenDivergence",
+        "cross-likelihood": "forensics.comparators.cross_likelihood:CrossLikelihood",
+    },
+)
+
+__all__ = ["COMPARATORS", "Comparator"]

@@ -1,0 +1,90 @@
+"""``answer-overlap``: does S answer the same prompt with R's words rather than the controls' words?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..types import Sample, Score
+from .base import Array, abstain, by_item, point, relative, shortage, usable_texts
+
+TEXT_FAMILIES = frozenset({"writing", "layout", "reasoning", "facts", "choice", "continuation", "multilingual"})
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerOverlap:
+    """Per prompt, c_ij = cosine of idf-weighted word n-grams (n = 1 … ``ngram``) of S's answer and candidate j's answer
+    to the *same* prompt, idf over all answers of the case, so that shared phrases of the prompts count little.
+
+    What length alone explains is taken out: c is regressed on | log len S - log len j | and the log of the shorter
+    length over the *control* cells only, and the residual is what is compared. Unit: cosine, -1 … 1. Null hypothesis:
+    the candidate is not S's teacher. Ablations repeat the value raw, without markdown, without courtesy, on the first
+    40 words. Idea: shared rare n-grams as in over-representation and stylometry work; the per-prompt form after
+    2410.20247 (kernels that are zero across prompts).
+    """
+
+    name: str = "answer-overlap"
+    unit: str = "cosine"
+    families: frozenset[str] = TEXT_FAMILIES
+    ngram: int = 3
+    ablate: bool = True
+
+    def compare(self, sample: Sample, rng: np.random.Generator) -> Score:
+        """See the class; needs texts only."""
+        columns = [usable_texts(c) for c in (sample.suspect, *sample.candidates.values())]
+        complete = [i for i in range(len(sample.units)) if all(c[i] is not None for c in columns)]
+        items = len({sample.units[i].item for i in complete})
+        problem = shortage(items, len(sample.controls))
+        if problem:
+            return abstain(self.name, "insufficient", problem, n=items)
+        units = [sample.units[i] for i in complete]
+        texts = [[str(c[i]) for i in complete] for c in columns]
+        raw = self.cosines(texts)
+        adjusted, _ = by_item(units, without_length(raw, texts))
+        ablations = {"not length-adjusted": point(by_item(units, raw)[0])}
+        for label, view in views().items() if self.ablate else ():
+            ablations[label] = point(by_item(units, self.per_unit([[view(t) for t in c] for c in texts]))[0])
+        return relative(self.name, adjusted, list(sample.candidates), rng, ablations=ablations)
+
+    def per_unit(self, texts: list[list[str]]) -> Array:
+        """Length-adjusted closeness ``(n_units, 1 + K)`` of column 0 (S) with every other column."""
+        return without_length(self.cosines(texts), texts)
+
+    def cosines(self, texts: list[list[str]]) -> Array:
+        """Cosines ``(n_units, 1 + K)`` of column 0 (S) with every other column."""
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        vectoriser = TfidfVectorizer(
+            token_pattern=r"(?u)\w+|[^\w\s]", ngram_range=(1, self.ngram), sublinear_tf=True, dtype=np.float32, norm="l2"
+        )
+        n = len(texts[0])
+        try:
+            vectors = vectoriser.fit_transform([t for column in texts for t in column])
+        except ValueError:  # not one word in any answer
+            return np.full((n, len(texts) - 1), np.nan)
+        suspect = vectors[:n]
+        cosines = [
+            np.asarray(suspect.multiply(vectors[k * n : (k + 1) * n]).sum(axis=1)).ravel() for k in range(1, len(texts))
+        ]
+        return np.stack(cosines, axis=1).astype(np.float64)
+
+
+def without_length(closeness: Array, texts: list[list[str]]) -> Array:
+    """Residual of closeness ``(n_units, 1 + K)`` after what lengths explain among the controls (columns 1 …)."""
+    length = np.log1p(np.array([[len(t) for t in column] for column in texts], dtype=np.float64)).T
+    gap = np.abs(length[:, :1] - length[:, 1:])
+    shorter = np.minimum(length[:, :1], length[:, 1:])
+    design = np.stack([np.ones_like(gap), gap, shorter], axis=2)
+    controls = design[:, 1:].reshape(-1, 3)
+    coefficients, *_ = np.linalg.lstsq(controls, closeness[:, 1:].ravel(), rcond=None)
+    # Centred, so that the residual stays on the cosine's own scale.
+    return closeness - (design[:, :, 1:] - controls[:, 1:].mean(axis=0)) @ coefficients[1:]
+
+
+def views() -> dict[str, Callable[[str], str]]:
+    """The ablations that every text comparator prints beside its value."""
+    from fingerprints.views import first_words, strip_markdown, strip_preamble
+
+    return {"markdown stripped": strip_markdown, "preamble removed": strip_preamble, "first 40 words": first_words}

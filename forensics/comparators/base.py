@@ -1,0 +1,172 @@
+"""What a comparator is, and the resampling that all of them share.
+
+Every comparator is per item first. It says how close S is to each candidate on each item; `relative` turns that into
+one number with an interval and a null, the same way for all:
+
+    D_i(j) = c_ij - mean_{k != j} c_ik          j, k over the candidates; k over controls only
+    value  = mean_i D_i(reference)              larger: S closer to R than the controls predict
+    null   = the same with each control in R's place (R left out), resampled over items
+
+Permuting labels would only test whether R and the controls are exchangeable, which they never are; a control in R's
+place is a party that is known not to be the teacher. It is a background of few lineages, and the score says how many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..types import Column, Sample, Score, Status, Unit
+
+Array = NDArray[np.float64]
+RESAMPLES = 999
+MIN_ITEMS = 30
+MIN_CONTROLS = 2
+
+
+class Comparator(Protocol):
+    """One statistic. ``name`` equals the file name; ``families`` are the probe families it reads."""
+
+    name: str
+    unit: str
+    families: frozenset[str]
+
+    def compare(self, sample: Sample, rng: np.random.Generator) -> Score:
+        """The score of this sample; what can't be measured is a status with a reason, never an exception."""
+        ...
+
+
+def abstain(name: str, status: Status, reason: str, *, n: int = 0) -> Score:
+    """A score that says why there is none."""
+    return Score(name, status, n=n, reason=reason)
+
+
+def usable_texts(column: Column) -> list[str | None]:
+    """Texts that may be scored; None for missing, blocked, failed and empty answers."""
+    return [c.text if c is not None and c.usable else None for c in column]
+
+
+def by_item(units: Sequence[Unit], values: Array) -> tuple[Array, list[str]]:
+    """Mean over an item's draws: ``(n_units, p) -> (n_items, p)``, NaN-aware, with the items in order.
+
+    Draws of one item are not independent observations; items are what is resampled.
+    """
+    items = list(dict.fromkeys(u.item for u in units))
+    row = {item: i for i, item in enumerate(items)}
+    index = np.array([row[u.item] for u in units], dtype=np.intp)
+    total = np.zeros((len(items), values.shape[1]))
+    count = np.zeros_like(total)
+    seen = np.isfinite(values)
+    np.add.at(total, index, np.where(seen, values, 0.0))
+    np.add.at(count, index, seen)
+    with np.errstate(invalid="ignore"):
+        return np.where(count > 0, total / count, np.nan), items
+
+
+def contrasts(closeness: Array) -> Array:
+    """``(n_items, 1 + K)`` closeness -> the same shape of D: each candidate against the controls other than itself."""
+    k = closeness.shape[1] - 1
+    out = np.empty_like(closeness)
+    for j in range(k + 1):
+        others = [c for c in range(1, k + 1) if c != j]
+        out[:, j] = closeness[:, j] - closeness[:, others].mean(axis=1)
+    return out
+
+
+def bootstrap_weights(n: int, rng: np.random.Generator, resamples: int = RESAMPLES) -> Array:
+    """Multinomial item weights ``(resamples, n)``, rows summing to 1."""
+    return rng.multinomial(n, np.full(n, 1.0 / n), size=resamples).astype(np.float64) / n
+
+
+def relative(
+    name: str,
+    closeness: Array,
+    names: Sequence[str],
+    rng: np.random.Generator,
+    *,
+    trim: float = 0.0,
+    ablations: Mapping[str, float | None] | None = None,
+) -> Score:
+    """Score from per-item closeness ``(n_items, 1 + K)``, reference first; rows with a NaN are left out.
+
+    ``trim``: share of items cut at either end of D before averaging, for heavy-tailed statistics. Null hypothesis of
+    ``null``: the candidate is not S's teacher. Status ``insufficient`` below 30 items or two controls.
+    """
+    closeness = closeness[np.isfinite(closeness).all(axis=1)]
+    problem = shortage(len(closeness), len(names) - 1)
+    if problem:
+        return abstain(name, "insufficient", problem, n=len(closeness))
+    d = contrasts(closeness)
+    weights = bootstrap_weights(len(d), rng)
+    keep = np.stack([_trimmed(d[:, j], trim) for j in range(d.shape[1])], axis=1)
+
+    def means(w: Array) -> Array:
+        mass = w @ keep
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.where(mass > 0, (w @ np.where(keep > 0, d, 0.0)) / mass, 0.0)
+
+    return assemble(name, means(np.full((1, len(d)), 1.0 / len(d)))[0], means(weights), len(d),
+                    closeness_of(closeness.mean(axis=0), names), ablations)  # fmt: skip
+
+
+def closeness_of(values: Array, names: Sequence[str]) -> tuple[tuple[str, float], ...]:
+    """Pairs of candidate and closeness, as scores carry them."""
+    return tuple((n, float(v)) for n, v in zip(names, values, strict=True))
+
+
+def assemble(
+    name: str,
+    observed: Array,
+    replicates: Array,
+    n: int,
+    closeness: tuple[tuple[str, float], ...],
+    ablations: Mapping[str, float | None] | None = None,
+) -> Score:
+    """A score from the contrasts ``(1 + K,)`` and their bootstrap ``(resamples, 1 + K)``.
+
+    The interval is the percentile interval; the null takes resample b of control ``b mod K``.
+    """
+    boots, controls = replicates[:, 0], replicates[:, 1:]
+    rows = np.arange(len(controls))
+    null = controls[rows, rows % controls.shape[1]]
+    low, high = np.quantile(boots, [0.025, 0.975])
+    return Score(
+        comparator=name,
+        status="ok",
+        value=float(observed[0]),
+        n=n,
+        interval=(float(low), float(high)),
+        null=tuple(map(float, null)),
+        closeness=closeness,
+        ablations=tuple((ablations or {}).items()),
+        replicates=tuple(map(float, boots)),
+    )
+
+
+def shortage(n: int, controls: int) -> str | None:
+    """Why there is too little to say anything, or None."""
+    if controls < MIN_CONTROLS:
+        return f"{controls} control(s): at least {MIN_CONTROLS} are needed, or nothing says what unrelated models look like"
+    if n < MIN_ITEMS:
+        return f"{n} items have an answer from every party: at least {MIN_ITEMS} are needed"
+    return None
+
+
+def _trimmed(column: Array, trim: float) -> Array:
+    low, high = np.quantile(column, [trim, 1.0 - trim])
+    return ((column >= low) & (column <= high)).astype(np.float64)
+
+
+def point(closeness: Array, trim: float = 0.0) -> float | None:
+    """Only the value of `relative`, for an ablation; None if fewer than 30 items remain."""
+    closeness = closeness[np.isfinite(closeness).all(axis=1)]
+    if len(closeness) < MIN_ITEMS or closeness.shape[1] < 1 + MIN_CONTROLS:
+        return None
+    d = contrasts(closeness)[:, 0]
+    return float(d[_trimmed(d, trim) > 0].mean())
+
+
+Views = tuple[tuple[str, Callable[[str], str]], ...]

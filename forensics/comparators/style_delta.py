@@ -1,0 +1,99 @@
+"""``style-delta``: is S's style nearer to R's than the controls' styles are, typicality taken off?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..types import Sample, Score
+from .answer_overlap import views
+from .base import MIN_CONTROLS, MIN_ITEMS, Array, abstain, assemble, bootstrap_weights, closeness_of, contrasts, shortage, usable_texts  # fmt: skip  # noqa: E501
+
+STYLE_FAMILIES = frozenset({"writing", "layout", "reasoning"})
+
+
+@dataclass(frozen=True, slots=True)
+class StyleDelta:
+    """Cosine delta (Smith & Aldridge 2011, after Burrows 2002) over the fingerprint features.
+
+    Features are z-scored per feature over all answers of the controls and the reference, averaged over items per
+    party, and centred on the mean of the candidates:  d(a, b) = 1 - cos(z_a, z_b).
+    Closeness of S to j:  c_j = - d(S, j) + mean_{k != j} d(j, k),  k over controls: the second term is j's typicality,
+    without which a candidate in the middle of the field is near to everybody. Unit: cosine distance, -2 … 2. Null
+    hypothesis: the candidate is not S's teacher. Answers too short to have a style (< 8 words) are left out.
+    """
+
+    name: str = "style-delta"
+    unit: str = "cosine distance"
+    families: frozenset[str] = STYLE_FAMILIES
+    min_words: int = 8
+    ablate: bool = True
+
+    def compare(self, sample: Sample, rng: np.random.Generator) -> Score:
+        """See the class; needs texts only."""
+        columns = [usable_texts(c) for c in (sample.suspect, *sample.candidates.values())]
+        enough = [
+            i for i in range(len(sample.units))
+            if all(c[i] is not None and len(str(c[i]).split()) >= self.min_words for c in columns)
+        ]  # fmt: skip
+        items = sorted({sample.units[i].item for i in enough})
+        problem = shortage(len(items), len(sample.controls))
+        if problem:
+            return abstain(self.name, "insufficient", problem, n=len(items))
+        row = {item: r for r, item in enumerate(items)}
+        index = np.array([row[sample.units[i].item] for i in enough])
+        texts = [[str(c[i]) for i in enough] for c in columns]
+        features = standardised(texts, index, len(items))
+        closeness = self._closeness(features, np.full((1, len(items)), 1.0 / len(items)))
+        replicates = self._closeness(features, bootstrap_weights(len(items), rng))
+        ablations = {
+            label: self._value([[view(t) for t in c] for c in texts], index)
+            for label, view in (views().items() if self.ablate else ())
+        }
+        names = list(sample.candidates)
+        return assemble(self.name, contrasts(closeness)[0], contrasts(replicates), len(items),
+                        closeness_of(closeness[0], names), ablations)  # fmt: skip
+
+    def _value(self, texts: list[list[str]], index: Array) -> float | None:
+        n = int(index.max()) + 1
+        if n < MIN_ITEMS or len(texts) < 2 + MIN_CONTROLS:
+            return None
+        closeness = self._closeness(standardised(texts, index, n), np.full((1, n), 1.0 / n))
+        return float(contrasts(closeness)[0, 0])
+
+    def _closeness(self, features: Array, weights: Array) -> Array:
+        """``(1 + 1 + K, n_items, F)`` and weights ``(B, n_items)`` -> closeness ``(B, 1 + K)``."""
+        means = np.einsum("bi,pif->bpf", weights, features, optimize=True)
+        means = means - means[:, 1:].mean(axis=1, keepdims=True)
+        norm = np.linalg.norm(means, axis=2, keepdims=True)
+        unit = means / np.where(norm > 0, norm, 1.0)
+        distance = 1.0 - np.einsum("bpf,bqf->bpq", unit, unit, optimize=True)
+        parties = distance.shape[1]
+        out = np.empty((len(weights), parties - 1))
+        for j in range(1, parties):
+            others = [k for k in range(2, parties) if k != j]
+            out[:, j - 1] = -distance[:, 0, j] + distance[:, j, others].mean(axis=1)
+        return out
+
+
+def standardised(texts: list[list[str]], index: Array, n_items: int) -> Array:
+    """Features ``(parties, n_items, F)``: z-scored on the candidates' answers, NaN (undefined) set to the mean, 0.
+
+    Spread and mean come from the candidates only, so that S cannot move the yardstick. Features that never vary are
+    dropped; z is cut at ±4, because one odd answer must not carry a style.
+    """
+    from fingerprints import matrix
+
+    raw = np.stack([matrix(column) for column in texts])
+    field = raw[1:].reshape(-1, raw.shape[2])
+    defined = np.isfinite(field).sum(axis=0) >= 2
+    field, raw = field[:, defined], raw[:, :, defined]
+    mean, spread = np.nanmean(field, axis=0), np.nanstd(field, axis=0)
+    live = spread > 1e-9
+    z = (raw[:, :, live] - mean[live]) / spread[live]
+    z = np.clip(np.nan_to_num(z, nan=0.0), -4.0, 4.0)
+    out = np.zeros((len(texts), n_items, z.shape[2]))
+    np.add.at(out, (slice(None), index), z)
+    count = np.bincount(index.astype(np.intp), minlength=n_items).astype(np.float64)
+    return np.asarray(out / np.maximum(count, 1.0)[None, :, None])

@@ -1,0 +1,135 @@
+"""What an audit is asked to do: TOML file, environment and flags, validated once; unknown keys are errors."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from .errors import UsageError
+from .types import WIRE, ModelSpec, Sampling
+
+PREFIX = "FORENSICS_"
+LISTS = ("controls", "comparators")
+
+
+@dataclass(frozen=True, slots=True)
+class AuditConfig:
+    """One audit. Specs are strings (`forensics.spec`); ``population``: "auto", "none" or a name."""
+
+    __pydantic_config__ = WIRE
+
+    suspect: str
+    reference: str
+    controls: tuple[str, ...] = ()
+    base: str | None = None
+    suite: str = "core"
+    seed: int = 0
+    temperature: float = 1.0
+    max_tokens: int = 256
+    max_requests: int | None = None
+    max_total_tokens: int | None = None
+    comparators: tuple[str, ...] = ()
+    population: str = "auto"
+    skip_bad: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("max_tokens", "max_requests", "max_total_tokens"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UsageError(f"{name} must be at least 1, not {value}")
+        if not 0.0 <= self.temperature <= 2.0:
+            raise UsageError(f"temperature must be between 0 and 2, not {self.temperature}")
+        if self.seed < 0:
+            raise UsageError(f"seed must not be negative, not {self.seed}")
+        same = {c for c in self.controls if self.controls.count(c) > 1 or c in (self.suspect, self.reference)}
+        if same:
+            raise UsageError(f"{sorted(same)[0]} is named twice: a control must differ from suspect, reference and other controls")
+
+    @property
+    def sampling(self) -> Sampling:
+        """What every request starts from."""
+        return Sampling(temperature=self.temperature, max_tokens=self.max_tokens, seed=self.seed)
+
+    def specs(self) -> dict[str, ModelSpec]:
+        """Parties by name: "suspect", "reference", "base", and controls under short, unique names."""
+        from .spec import parse_spec
+
+        out = {"suspect": parse_spec(self.suspect), "reference": parse_spec(self.reference)}
+        for text in self.controls:
+            spec = parse_spec(text)
+            name = base = short_name(spec)
+            number = 2
+            while name in out or name == "base":
+                name, number = f"{base} ({number})", number + 1
+            out[name] = spec
+        if self.base is not None:
+            out["base"] = parse_spec(self.base)
+        return out
+
+
+def short_name(spec: ModelSpec) -> str:
+    """What a control is called in tables: the last part of its name, without the endings of answer files."""
+    name = spec.name.rstrip("/").rpartition("/")[2]
+    for ending in (".zst", ".gz", ".jsonl", ".json", ".gguf"):
+        name = name.removesuffix(ending)
+    return name or spec.name
+
+
+def load_config(path: str | Path | None = None, **flags: Any) -> AuditConfig:
+    """Flag > environment (``FORENSICS_SUITE`` …) > file > default.
+
+    The file is ``forensics.toml`` or a ``pyproject.toml`` with ``[tool.forensics]``. Errors: `UsageError` that names the
+    file or variable and the key.
+    """
+    values = _from_file(path) if path is not None else {}
+    values |= _from_environment()
+    values |= {k: v for k, v in flags.items() if v is not None and v != ()}
+    return make_config(values)
+
+
+def make_config(values: Mapping[str, Any]) -> AuditConfig:
+    """Validate plain values. Errors: `UsageError` with the first thing that is wrong."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from .registry import unknown
+
+    known = [f.name for f in fields(AuditConfig)]
+    for key in values:
+        if key not in known:
+            raise UsageError(unknown("configuration key", key, known))
+    try:
+        return TypeAdapter(AuditConfig).validate_python(dict(values))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "configuration"
+        if first["type"] == "missing":
+            raise UsageError(f"{where} is not given: name it with --{where} or in the configuration file") from error
+        raise UsageError(f"configuration: {where}: {first['msg'].lower()}") from error
+
+
+def _from_file(path: str | Path) -> dict[str, Any]:
+    try:
+        data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UsageError(f"no such configuration file: {path}") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{path} can't be read as TOML: {error}") from error
+    if Path(path).name == "pyproject.toml":
+        data = data.get("tool", {}).get("forensics", {})
+    section = data.get("audit", data)
+    if not isinstance(section, dict):
+        raise UsageError(f"{path}: [audit] must be a table")
+    return dict(section)
+
+
+def _from_environment() -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for field in fields(AuditConfig):
+        text = os.environ.get(PREFIX + field.name.upper())
+        if text:
+            out[field.name] = tuple(text.split()) if field.name in LISTS else text
+    return out

@@ -1,0 +1,64 @@
+"""Transcripts for people: the items that speak most for and most against, in equal number, and what models say of
+themselves, which weighs nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .comparators.answer_overlap import AnswerOverlap
+from .comparators.base import contrasts, usable_texts
+from .record import Exhibit
+from .types import Column, Sample
+
+EACH = 3
+CONTEXT = 2
+MIN_CHARACTERS = 40
+CAP = 4000
+
+
+def pick(sample: Sample) -> tuple[Exhibit, ...]:
+    """``EACH`` items with the largest and the smallest contrast of `answer-overlap`, then a few identity answers."""
+    comparator = AnswerOverlap()
+    columns = [usable_texts(c) for c in (sample.suspect, *sample.candidates.values())]
+    rows = [
+        i for i, u in enumerate(sample.units)
+        if u.family in comparator.families and u.sample == 0 and all(c[i] is not None for c in columns)
+        and len(columns[0][i] or "") >= MIN_CHARACTERS
+    ]  # fmt: skip
+    out = []
+    if rows and sample.controls:
+        closeness = comparator.per_unit([[str(c[i]) for i in rows] for c in columns])
+        contrast = contrasts(closeness)[:, 0] if closeness.shape[1] > 2 else closeness[:, 0] - closeness[:, 1]
+        order = [int(k) for k in np.argsort(-contrast, kind="stable") if np.isfinite(contrast[k])]
+        each = min(EACH, len(order) // 2)
+        chosen = [(k, "for") for k in order[:each]] + [(k, "against") for k in order[::-1][:each]]
+        out = [_exhibit(sample, rows[k], direction, closeness[k]) for k, direction in chosen]
+    identity = [i for i, u in enumerate(sample.units) if u.family == "identity" and u.sample == 0][:CONTEXT]
+    return tuple(out + [_exhibit(sample, i, "context", None) for i in identity])
+
+
+def _exhibit(sample: Sample, row: int, direction: str, closeness: np.ndarray | None) -> Exhibit:
+    unit = sample.units[row]
+    parties: dict[str, Column] = {"suspect": sample.suspect, **sample.candidates}
+    values = () if closeness is None else tuple(
+        (name, float(f"{v:.6g}")) for name, v in zip(sample.candidates, closeness, strict=True)
+    )  # fmt: skip
+    request = unit.request
+    prompt = request.prompt if request.prompt is not None else "\n\n".join(f"{m.role}: {m.content}" for m in request.messages)
+    return Exhibit(
+        item=unit.item,
+        family=unit.family,
+        direction=direction,
+        prompt=prompt[:CAP],
+        answers=tuple((name, _text(column, row)) for name, column in parties.items()),
+        closeness=values,
+        request_digest=request.digest,
+    )
+
+
+def _text(column: Column, row: int) -> str:
+    completion = column[row]
+    if completion is None or completion.text is None:
+        return "[no answer]"
+    text = completion.text
+    return text if len(text) <= CAP else text[:CAP] + f" [… {len(text) - CAP} more characters]"

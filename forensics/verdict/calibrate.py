@@ -1,0 +1,232 @@
+"""From scores to one likelihood ratio: populations, the joint calibration, and its cross-validated bounds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import resources
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import UsageError
+from ..types import WIRE, LikelihoodRatio, Score
+from .bounds import elub, size_bounds
+
+Array = NDArray[np.float64]
+LN10 = float(np.log(10.0))
+REGULARISATION = 1.0
+RESAMPLES = 200
+MIN_LINEAGES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One (suspect, candidate) pair of known truth. ``label``: 1 Hp, 0 Hd, None neither (kept for display).
+
+    ``lineages``: every independent lineage that the pair touches; a fold leaves out all pairs that touch its lineage.
+    ``lineage``: the one that the pair counts for.
+    """
+
+    __pydantic_config__ = WIRE
+
+    suspect: str
+    candidate: str
+    kind: str
+    label: int | None
+    lineage: str
+    lineages: tuple[str, ...]
+    scores: dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class Population:
+    """A labelled table of pairs, made under stated conditions."""
+
+    __pydantic_config__ = WIRE
+
+    name: str
+    card: str
+    conditions: dict[str, Any]
+    columns: tuple[str, ...]
+    pairs: tuple[Pair, ...]
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over everything that the calibration reads."""
+        from ..serial import dump
+
+        return hashlib.sha256(dump(self)).hexdigest()
+
+    def lineages(self, label: int) -> tuple[str, ...]:
+        """Independent lineages with at least one pair of this label."""
+        return tuple(sorted({p.lineage for p in self.pairs if p.label == label}))
+
+    def mismatch(self, conditions: Mapping[str, Any]) -> tuple[str, ...]:
+        """Why this population does not speak about a case made under ``conditions``; empty if it does."""
+        reasons = []
+        for key, expected in self.conditions.items():
+            found = conditions.get(key)
+            if key == "min_controls":
+                if int(conditions.get("controls", 0)) < int(expected):
+                    reasons.append(f"it was made with at least {expected} controls, the case has {conditions.get('controls', 0)}")
+            elif key == "providers":
+                foreign = sorted(set(found or ()) - set(expected))
+                if foreign:
+                    reasons.append(f"it covers models of {', '.join(expected)}, not of {', '.join(foreign)}")
+            elif found != expected:
+                reasons.append(f"its {key.replace('_', ' ')} is {_short(expected)}, the case's {_short(found)}")
+        return tuple(reasons)
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text[:12] + "…" if len(text) > 24 else text
+
+
+def load_population(name: str) -> Population:
+    """A shipped population by name. Errors: `UsageError`."""
+    from ..registry import unknown
+    from ..serial import load
+
+    path = resources.files("forensics.populations") / f"{name}.json"
+    if not path.is_file():
+        raise UsageError(unknown("population", name, shipped_populations()))
+    return load(Population, path.read_bytes())
+
+
+def shipped_populations() -> tuple[str, ...]:
+    """Names of the populations in this package."""
+    folder = resources.files("forensics.populations")
+    return tuple(sorted(p.name.removesuffix(".json") for p in folder.iterdir() if p.name.endswith(".json")))
+
+
+class Fusion:
+    """L2-regularised logistic fusion with the prior odds removed.
+
+    llr(x) = (w·z + b) / ln 10, z = (x - mean) / sd over the population's pairs. Each hypothesis weighs the same, and
+    within it each lineage the same; weights sum to the number of lineages, so that the regularisation knows how little
+    is independent.
+    """
+
+    def __init__(self, x: Array, label: NDArray[np.int_], lineage: Sequence[str]) -> None:
+        from sklearn.linear_model import LogisticRegression
+
+        weight = lineage_weights(label, lineage)
+        self.mean = np.average(x, axis=0, weights=weight)
+        self.sd = np.sqrt(np.average((x - self.mean) ** 2, axis=0, weights=weight))
+        self.sd[self.sd == 0] = 1.0
+        model = LogisticRegression(C=REGULARISATION, max_iter=1000)
+        model.fit((x - self.mean) / self.sd, label, sample_weight=weight)
+        self.w, self.b = model.coef_[0].astype(np.float64), float(model.intercept_[0])
+
+    def llr(self, x: Array) -> Array:
+        """log10 likelihood ratios ``(n,)`` of scores ``(n, p)``, not yet bounded."""
+        return np.asarray((((x - self.mean) / self.sd) @ self.w + self.b) / LN10)
+
+
+def lineage_weights(label: NDArray[np.int_], lineage: Sequence[str]) -> Array:
+    """Weights ``(n,)``: lineages equal within a hypothesis, hypotheses equal, sum = number of lineages."""
+    names = np.asarray(lineage)
+    weight = np.zeros(len(label))
+    total = len(set(lineage))
+    for value in (0, 1):
+        mine = label == value
+        groups = set(names[mine])
+        for group in groups:
+            rows = mine & (names == group)
+            weight[rows] = total / 2.0 / len(groups) / rows.sum()
+    return weight
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A population seen through the columns that a case has measured."""
+
+    population: Population
+    columns: tuple[str, ...]
+
+    @cached_property
+    def table(self) -> tuple[Array, NDArray[np.int_], tuple[str, ...], tuple[tuple[str, ...], ...]]:
+        """Scores ``(n, p)``, labels, the lineage each pair counts for, and all lineages it touches."""
+        rows = [
+            p for p in self.population.pairs
+            if p.label is not None and all(p.scores.get(c) is not None for c in self.columns)
+        ]  # fmt: skip
+        x = np.array([[p.scores[c] for c in self.columns] for p in rows], dtype=np.float64).reshape(len(rows), -1)
+        return x, np.array([p.label for p in rows]), tuple(p.lineage for p in rows), tuple(p.lineages for p in rows)
+
+    @property
+    def usable(self) -> bool:
+        """Whether enough lineages of both kinds have these columns."""
+        _, label, lineage, _ = self.table
+        return all(len({g for g, v in zip(lineage, label, strict=True) if v == k}) >= MIN_LINEAGES for k in (0, 1))
+
+    @cached_property
+    def fusion(self) -> Fusion:
+        """Fitted on everything."""
+        x, label, lineage, _ = self.table
+        return Fusion(x, label, lineage)
+
+    @cached_property
+    def held_out(self) -> Array:
+        """Cross-validated llr ``(n,)``: each pair judged by a fusion that saw no pair touching its lineages."""
+        x, label, lineage, touches = self.table
+        out = np.empty(len(x))
+        for group in sorted(set(touches)):
+            test = np.array([t == group for t in touches])
+            train = np.array([not set(t) & set(group) for t in touches])
+            names = [g for g, keep in zip(lineage, train, strict=True) if keep]
+            out[test] = Fusion(x[train], label[train], names).llr(x[test])
+        return out
+
+    @cached_property
+    def bounds(self) -> tuple[float, float]:
+        """[-log10 N, log10 N], tightened by ELUB on held-out llrs, one per lineage and hypothesis: its worst."""
+        worst_p, worst_d = self.per_lineage()
+        low, high = size_bounds(min(len(worst_p), len(worst_d)))
+        tight_low, tight_high = elub(worst_p, worst_d)
+        return max(low, tight_low), min(high, tight_high)
+
+    def per_lineage(self) -> tuple[Array, Array]:
+        """The most misleading held-out llr of each lineage under Hp (its lowest) and under Hd (its highest)."""
+        _, label, lineage, _ = self.table
+        worst: list[dict[str, float]] = [{}, {}]
+        for value, k, group in zip(self.held_out, label, lineage, strict=True):
+            pick = min if k else max
+            worst[k][group] = pick(worst[k].get(group, float(value)), float(value))
+        return np.array(list(worst[1].values())), np.array(list(worst[0].values()))
+
+    def llr(self, values: Array, replicates: Array, rng: np.random.Generator) -> LikelihoodRatio:
+        """The bounded ratio of one case: scores ``(p,)`` and their item bootstrap ``(B, p)``.
+
+        The interval (95 %, percentile) covers both which items were asked (replicates) and which lineages the
+        population happens to hold (each refit draws them again with replacement).
+        """
+        low, high = self.bounds
+        x, label, lineage, _ = self.table
+        groups = sorted(set(lineage))
+        index = {g: np.flatnonzero(np.asarray(lineage) == g) for g in groups}
+        draws = []
+        for b in range(RESAMPLES):
+            chosen = rng.choice(len(groups), size=len(groups))
+            rows = np.concatenate([index[groups[g]] for g in chosen])
+            # A lineage drawn twice is two lineages of the resampled world.
+            names = [f"{i}" for i, g in enumerate(chosen) for _ in index[groups[g]]]
+            if len(set(label[rows])) == 2:
+                draws.append(float(Fusion(x[rows], label[rows], names).llr(replicates[b % len(replicates)][None])[0]))
+        point = float(np.clip(self.fusion.llr(values[None])[0], low, high))
+        ends = np.clip(np.quantile(draws, [0.025, 0.975]), low, high)
+        interval = (min(float(ends[0]), point), max(float(ends[1]), point))
+        return LikelihoodRatio(point, (low, high), interval, self.population.name)
+
+
+def calibrate(scores: Iterable[Score], population: Population) -> Calibration | None:
+    """The calibration for exactly the scores that were measured, or None if the population can't support them."""
+    columns = tuple(s.comparator for s in scores if s.status == "ok" and s.comparator in population.columns)
+    calibration = Calibration(population, columns)
+    return calibration if columns and calibration.usable else None

@@ -1,0 +1,116 @@
+"""The audit tried on answers that are known, through the same code: self-checks, power, and the naive baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ..comparators.answer_overlap import AnswerOverlap
+from ..comparators.base import MIN_CONTROLS, MIN_ITEMS, by_item, contrasts, relative, usable_texts
+from ..types import Column, LikelihoodRatio, Sample, Score, SelfCheck
+from .calibrate import Population
+from .combine import DECISIVE, joint
+
+Scorer = Callable[[Sample], list[Score]]
+SHARES = (0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
+TRIALS = 200
+
+
+def as_suspect(sample: Sample, column: Column, drop: str | None = None) -> Sample:
+    """The same case with another party in the suspect's place; it can't be scored, so no likelihoods."""
+    controls = {k: v for k, v in sample.controls.items() if k != drop}
+    return Sample(sample.units, column, sample.reference, controls)
+
+
+def self_checks(sample: Sample, score: Scorer, population: Population | None, rng: np.random.Generator) -> list[SelfCheck]:
+    """Identity (R offered as suspect), positive control (a second draw of R), negative controls (each control)."""
+    checks = [_highest("identity", "the reference itself, offered as suspect", score(as_suspect(sample, sample.reference)))]
+    if sample.redraw is None:
+        checks.append(SelfCheck("positive-control", None, "recorded answers hold no second draw of the reference"))
+    else:
+        scores = score(as_suspect(sample, sample.redraw))
+        checks.append(_judged("positive-control", "a second draw of the reference", scores, population, rng, wants=1))
+    if len(sample.controls) <= MIN_CONTROLS:
+        why = f"{len(sample.controls)} controls: one of them as suspect would leave fewer than {MIN_CONTROLS}"
+        checks.append(SelfCheck("negative-control", None, why))
+        return checks
+    for name, column in sample.controls.items():
+        scores = score(as_suspect(sample, column, drop=name))
+        checks.append(_judged(f"negative-control {name}", f"{name}, offered as suspect", scores, population, rng, wants=0))
+    return checks
+
+
+def _measured(scores: Sequence[Score]) -> list[Score]:
+    return [s for s in scores if s.status == "ok"]
+
+
+def _highest(name: str, what: str, scores: Sequence[Score]) -> SelfCheck:
+    """Passed if the reference comes out nearer than every control on every comparator that could be measured."""
+    ok = _measured(scores)
+    if not ok:
+        return SelfCheck(name, None, f"{what}: no comparator could be measured")
+    beaten = [s.comparator for s in ok if max(s.closeness, key=lambda pair: pair[1])[0] != "reference"]
+    if beaten:
+        return SelfCheck(name, False, f"{what}: {', '.join(beaten)} found a control nearer")
+    return SelfCheck(name, True, f"{what}: nearest to the reference on {len(ok)} of {len(ok)} comparators")
+
+
+def _judged(
+    name: str, what: str, scores: Sequence[Score], population: Population | None, rng: np.random.Generator, *, wants: int
+) -> SelfCheck:
+    lr: LikelihoodRatio | None = joint(scores, population, rng) if population is not None else None
+    if lr is None:
+        if wants:
+            return _highest(name, what, scores)
+        return SelfCheck(name, None, f"{what}: no population to judge it by")
+    passed = lr.llr > 0 if wants else lr.llr < DECISIVE
+    return SelfCheck(name, passed, f"{what}: llr {lr.llr:+.2f} (wanted {'above 0' if wants else f'below {DECISIVE:+.0f}'})")
+
+
+def power(sample: Sample, rng: np.random.Generator) -> str | None:
+    """What share of R's own (second) answers among S's would have been noticed, with probability .9.
+
+    Simulated on `answer-overlap`, which is a mean over items: a share q of the items, drawn at random, takes the second
+    draw's contrast in place of S's; noticed if the mean exceeds the 97.5 % quantile of the null. The trials also
+    resample the items. None without a second draw or enough items.
+    """
+    if sample.redraw is None:
+        return None
+    comparator = AnswerOverlap()
+    columns = [usable_texts(c) for c in (sample.suspect, sample.redraw, *sample.candidates.values())]
+    rows = [i for i, u in enumerate(sample.units)
+            if u.family in comparator.families and all(c[i] is not None for c in columns)]  # fmt: skip
+    units = [sample.units[i] for i in rows]
+    if len({u.item for u in units}) < MIN_ITEMS or len(sample.controls) < MIN_CONTROLS:
+        return None
+    texts = [[str(c[i]) for i in rows] for c in columns]
+    mine, _ = by_item(units, comparator.per_unit([texts[0], *texts[2:]]))
+    second, _ = by_item(units, comparator.per_unit([texts[1], *texts[2:]]))
+    threshold = float(np.quantile(relative("power", mine, list(sample.candidates), rng).null, 0.975))
+    base, spike = contrasts(mine)[:, 1:].mean(axis=1), contrasts(second)[:, 0]
+    # A suspect that copied nothing lies where the controls lie, not where this suspect happens to lie.
+    n = len(base)
+    for share in SHARES:
+        spiked = rng.random((TRIALS, n)) < share
+        picks = rng.integers(0, n, (TRIALS, n))
+        noticed = np.where(spiked, spike[picks], base[picks]).mean(axis=1) > threshold
+        if noticed.mean() >= 0.9:
+            return (
+                f"With these {n} items a suspect that gave a fresh answer of the reference on at least {share:.0%} of them "
+                f"would have stood out from the controls with probability .9 or more (answer-overlap, simulated)."
+            )
+    return f"With these {n} items not even a suspect that is the reference itself would have stood out with probability .9."
+
+
+def length_only(sample: Sample, rng: np.random.Generator) -> Score:
+    """The comparator that reads nothing but the answers' lengths: c_ij = - | log len S_i - log len j_i |."""
+    families = AnswerOverlap().families
+    part = sample.rows(lambda u: u.family in families)
+    columns = [usable_texts(c) for c in (part.suspect, *part.candidates.values())]
+    lengths = np.array([[np.nan if t is None else np.log1p(len(t)) for t in c] for c in columns]).T
+    if not len(lengths):
+        lengths = np.empty((0, len(columns)))
+    closeness, _ = by_item(part.units, -np.abs(lengths[:, :1] - lengths[:, 1:]))
+    return replace(relative("length-only", closeness, list(sample.candidates), rng), comparator="length-only")

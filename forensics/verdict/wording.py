@@ -1,0 +1,34 @@
+"""Numbers to words: the ENFSI (2015) verbal scale, symmetric, read from the raw likelihood ratio."""
+
+from __future__ import annotations
+
+from ..types import LikelihoodRatio
+
+SCALE = (
+    (1.0, "weak"),
+    (2.0, "moderate"),
+    (3.0, "moderately strong"),
+    (4.0, "strong"),
+    (6.0, "very strong"),
+    (float("inf"), "extremely strong"),
+)
+
+
+def strength(llr: float) -> str:
+    """The word for |llr|: 1-10 weak, 10-100 moderate, … 1e4-1e6 very strong, above extremely strong."""
+    return next(word for limit, word in SCALE if abs(llr) < limit)
+
+
+def statement(lr: LikelihoodRatio, hp: str, hd: str) -> str:
+    """One sentence that says how much more probable the findings are under one hypothesis than under the other."""
+    if abs(lr.llr) < 0.05:
+        return f"The findings are about equally probable whether {hp} or {hd}: they support neither."
+    one, other = (hp, hd) if lr.llr > 0 else (hd, hp)
+    times = 10 ** abs(lr.llr)
+    shown = f"{times:.1f}" if times < 10 else f"{times:.0f}"
+    word = strength(lr.llr)
+    capped = "at least as far as the reference population can tell, " if abs(lr.llr) >= max(map(abs, lr.bounds)) - 1e-9 else ""
+    return (
+        f"The findings are about {shown} times more probable if {one} than if {other}: {capped}"
+        f"{word} support for the first (population {lr.population})."
+    )
