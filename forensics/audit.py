@@ -36,14 +36,14 @@ def audit(config: AuditConfig, *, store: Store | None = None, progress: Listener
     Errors: `UsageError`, `BackendError`, `BudgetExceeded` (what was answered stays in the store), `EvidenceError`.
     """
     with tempfile.TemporaryDirectory() as folder:
-        case = store or Store(Path(folder) / "audit.case")
+        case = Store(Path(folder) / "audit.case") if store is None else store
         collect(config, store=case, progress=progress)
         return judge(case, progress=progress, population=config.population, comparators=config.comparators)
 
 
 def compare(config: AuditConfig, *, store: Store | None = None, progress: Listener = silent) -> Report:
     """Judge recorded answers (``file/`` specs): the right half on files of answers, offline."""
-    case = store or Store(None)
+    case = Store(None) if store is None else store
     import_files(config, case, progress)
     return judge(case, progress=progress, population=config.population, comparators=config.comparators)
 

@@ -10,4 +10,4 @@ REASONING = Probe("reasoning", "habits of working out, weak evidence because goo
 LAYOUT = Probe("layout", "markdown and layout habits; a system prompt moves them easily", scored=True)
 REFUSAL = Probe("refusal", "where and how a model declines: vendors tune it on purpose, so it weighs nothing", lane="context")
 IDENTITY = Probe("identity", "what a model says of itself: also explained by web text, so it weighs nothing", lane="context")
-MULTILINGUAL = Probe("multilingual", "style outside English, where teachers leave clearer traces", scored=True)
+MULTILINGUAL = Probe("multilingual", "style and wording outside English", scored=True)

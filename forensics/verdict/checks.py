@@ -26,7 +26,7 @@ def as_suspect(sample: Sample, column: Column, drop: str | None = None) -> Sampl
 
 def self_checks(sample: Sample, score: Scorer, population: Population | None, rng: np.random.Generator) -> list[SelfCheck]:
     """Identity (R offered as suspect), positive control (a second draw of R), negative controls (each control)."""
-    checks = [_highest("identity", "the reference itself, offered as suspect", score(as_suspect(sample, sample.reference)))]
+    checks = [_stands_out("identity", "the reference itself, offered as suspect", score(as_suspect(sample, sample.reference)))]
     if sample.redraw is None:
         checks.append(SelfCheck("positive-control", None, "recorded answers hold no second draw of the reference"))
     else:
@@ -46,15 +46,15 @@ def _measured(scores: Sequence[Score]) -> list[Score]:
     return [s for s in scores if s.status == "ok"]
 
 
-def _highest(name: str, what: str, scores: Sequence[Score]) -> SelfCheck:
-    """Passed if the reference comes out nearer than every control on every comparator that could be measured."""
+def _stands_out(name: str, what: str, scores: Sequence[Score]) -> SelfCheck:
+    """Passed if the value lies above 97.5 % of the background on every comparator that could be measured."""
     ok = _measured(scores)
     if not ok:
         return SelfCheck(name, None, f"{what}: no comparator could be measured")
-    beaten = [s.comparator for s in ok if max(s.closeness, key=lambda pair: pair[1])[0] != "reference"]
-    if beaten:
-        return SelfCheck(name, False, f"{what}: {', '.join(beaten)} found a control nearer")
-    return SelfCheck(name, True, f"{what}: nearest to the reference on {len(ok)} of {len(ok)} comparators")
+    lost = [s.comparator for s in ok if s.value is not None and s.value <= float(np.quantile(s.null, 0.975))]
+    if lost:
+        return SelfCheck(name, False, f"{what}: does not stand out from the background on {', '.join(lost)}")
+    return SelfCheck(name, True, f"{what}: stands out from the background on {len(ok)} of {len(ok)} comparators")
 
 
 def _judged(
@@ -63,7 +63,7 @@ def _judged(
     lr: LikelihoodRatio | None = joint(scores, population, rng) if population is not None else None
     if lr is None:
         if wants:
-            return _highest(name, what, scores)
+            return _stands_out(name, what, scores)
         return SelfCheck(name, None, f"{what}: no population to judge it by")
     passed = lr.llr > 0 if wants else lr.llr < DECISIVE
     return SelfCheck(name, passed, f"{what}: llr {lr.llr:+.2f} (wanted {'above 0' if wants else f'below {DECISIVE:+.0f}'})")

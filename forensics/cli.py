@@ -1,0 +1,379 @@
+"""The command ``forensics``: commands, streams and exit codes. The only module that prints results or imports reports."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .console import bars, guarded, say
+from .errors import EvidenceError, UsageError
+
+if TYPE_CHECKING:
+    from .config import AuditConfig
+    from .record import Report
+
+EPILOG = (
+    "Exit codes: 0 completed, 1 at or above a gate, 2 usage, 3 completed but inconclusive, "
+    "4 not completed (the case resumes), 5 evidence failed verification."
+)
+app = typer.Typer(
+    name="forensics", no_args_is_help=True, add_completion=True, rich_markup_mode=None, epilog=EPILOG,
+    pretty_exceptions_enable=False, help="How likely is it that a model was trained on another model's outputs, and why.",
+)  # fmt: skip
+zoo_app = typer.Typer(name="zoo", no_args_is_help=True, help="The shipped models of known lineage.", rich_markup_mode=None)
+app.add_typer(zoo_app)
+
+Suspect = Annotated[str | None, typer.Option("--suspect", "-S", help="The suspect: provider/name, or a file of answers.")]
+Reference = Annotated[str | None, typer.Option("--reference", "-R", help="The alleged teacher.")]
+Control = Annotated[list[str] | None, typer.Option("--control", "-C", help="An unrelated model; repeat it, three or more.")]
+Base = Annotated[str | None, typer.Option("--base", "-B", help="The suspect's base, or an earlier release of it.")]
+SuiteOption = Annotated[str | None, typer.Option("--suite", help="A shipped suite's name or a .jsonl file of items.")]
+Case = Annotated[Path | None, typer.Option("--case", help="The case file to write or to continue.")]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="forensics.toml, or a pyproject.toml.")]
+Output = Annotated[list[Path] | None, typer.Option("--output", "-o", help="Write the report: .html, .md or .json; repeatable.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the report record and nothing else.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Seed of sampling and resampling (default 0).")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no remarks.")]
+MaxRequests = Annotated[int | None, typer.Option("--max-requests", help="Stop (exit 4, resumable) before more requests.")]
+MaxTokens = Annotated[int | None, typer.Option("--max-tokens", help="Stop (exit 4, resumable) after this many tokens.")]
+PopulationOption = Annotated[str | None, typer.Option("--population", help="auto, none, or a population's name.")]
+Temperature = Annotated[float | None, typer.Option("--temperature", help="Sampling temperature (default 1).")]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Count unreadable lines instead of stopping at the first.")]
+
+
+@app.command()
+@guarded
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The directory to write the reports into.")] = Path("."),
+    quiet: Quiet = False,
+) -> int:
+    """Audit two shipped models of known lineage, a student and its sibling, and write report.html."""
+    from .audit import audit as run
+    from .config import AuditConfig
+
+    if not output.is_dir():
+        raise UsageError(f"no such directory: {output}")
+    controls = tuple(f"zoo/control-{c}" for c in "abc")
+    for name, file, truth in (
+        ("student", "report.html", "trained on nothing but the teacher's sampled text"),
+        ("sibling", "report-sibling.html", "same base, same prompts, trained on another teacher's text"),
+    ):
+        config = AuditConfig(f"zoo/{name}", "zoo/teacher", controls, base="zoo/base", suite="zoo")
+        with bars(quiet) as progress:
+            report = run(config, progress=progress)
+        _print(report)
+        say(f"The truth about zoo/{name}: {truth}.")
+        _write(report, [output / file], quiet=False)
+    return 0
+
+
+@app.command()
+@guarded
+def audit(
+    suspect: Suspect = None, reference: Reference = None, control: Control = None, base: Base = None,
+    suite: SuiteOption = None, case: Case = None, config: ConfigFile = None, output: Output = None, json: Json = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be asked, and ask nothing.")] = False,
+    seed: Seed = None, max_requests: MaxRequests = None, max_tokens: MaxTokens = None, population: PopulationOption = None,
+    temperature: Temperature = None, quiet: Quiet = False,
+) -> int:  # fmt: skip
+    """Ask suspect, reference and controls the same things, and say how likely Hp is. Exit 0, 3, 4 or 5."""
+    settings = _config(config, suspect=suspect, reference=reference, controls=control, base=base, suite=suite, seed=seed,
+                       max_requests=max_requests, max_total_tokens=max_tokens, population=population,
+                       temperature=temperature)  # fmt: skip
+    if dry_run:
+        return _dry_run(settings, json)
+    from .audit import audit as run
+    from .store import Store
+
+    _check_outputs(output)
+    path = case or _default_case(settings)
+    _announce(settings, path, quiet)
+    with Store(path) as store, bars(quiet) as progress:
+        report = run(settings, store=store, progress=progress)
+    return _finish(report, output, json, quiet)
+
+
+@app.command()
+@guarded
+def collect(
+    suspect: Suspect = None, reference: Reference = None, control: Control = None, base: Base = None,
+    suite: SuiteOption = None, case: Case = None, config: ConfigFile = None, seed: Seed = None,
+    max_requests: MaxRequests = None, max_tokens: MaxTokens = None, temperature: Temperature = None, quiet: Quiet = False,
+) -> int:  # fmt: skip
+    """Fill a case file and judge nothing; run it again to continue."""
+    settings = _config(config, suspect=suspect, reference=reference, controls=control, base=base, suite=suite, seed=seed,
+                       max_requests=max_requests, max_total_tokens=max_tokens, temperature=temperature)  # fmt: skip
+    from .collect import collect as run
+    from .store import Store
+
+    path = case or _default_case(settings)
+    _announce(settings, path, quiet)
+    with Store(path) as store, bars(quiet) as progress:
+        run(settings, store=store, progress=progress)
+        say(f"{path}: {len(store)} entries, chain {store.head[:12]}")
+    return 0
+
+
+@app.command()
+@guarded
+def compare(
+    case: Case = None, suspect: Suspect = None, reference: Reference = None, control: Control = None, base: Base = None,
+    config: ConfigFile = None, output: Output = None, json: Json = False, seed: Seed = None,
+    population: PopulationOption = None, skip_bad: SkipBad = False, quiet: Quiet = False,
+) -> int:  # fmt: skip
+    """Judge a stored case, or files of recorded answers; offline. Exit 0, 3 or 5."""
+    from .audit import compare as run
+    from .audit import judge
+    from .store import Store
+
+    _check_outputs(output)
+    if case is not None and suspect is None and config is None:
+        if reference or control or base or seed is not None:
+            raise UsageError("a stored case already has its parties and its seed: give --case alone, or files without it")
+        with Store(case, must_exist=True) as store, bars(quiet) as progress:
+            return _finish(judge(store, progress=progress, population=population), output, json, quiet)
+    settings = _config(config, suspect=suspect, reference=reference, controls=control, base=base, seed=seed,
+                       population=population, skip_bad=skip_bad or None)  # fmt: skip
+    with Store(case) as store, bars(quiet) as progress:
+        report = run(settings, store=store, progress=progress)
+    return _finish(report, output, json, quiet)
+
+
+@app.command()
+@guarded
+def report(
+    source: Annotated[Path, typer.Argument(help="A case file, or a report.json.", metavar="CASE|report.json")],
+    format: Annotated[str | None, typer.Option("--format", "-f", help="html, md, json or terminal.")] = None,
+    output: Output = None,
+) -> int:
+    """Write a stored report in another format. A case is judged again; a report.json is only rendered."""
+    import reports
+
+    record = _load(source)
+    if format is not None and format not in reports.FORMATS:
+        from .registry import unknown
+
+        raise UsageError(unknown("report format", format, reports.FORMATS))
+    if not output:
+        if format is None:
+            _print(record)
+        else:
+            sys.stdout.write(reports.render(record, format))
+        return record.exit_code
+    if format is not None:
+        for path in output:
+            _save(path, reports.render(record, format))
+        return record.exit_code
+    _check_outputs(output)
+    _write(record, output, quiet=False)
+    return record.exit_code
+
+
+@app.command()
+@guarded
+def doctor(
+    spec: Annotated[str, typer.Argument(help="The model to measure: provider/name.", metavar="SPEC")],
+    case: Case = None, json: Json = False,
+) -> int:  # fmt: skip
+    """Measure what an endpoint really offers: a handful of tiny requests, kept as evidence with --case."""
+    import asyncio
+    from dataclasses import asdict
+
+    from .backends import open_backend
+    from .collect import handshake
+    from .spec import parse_spec
+    from .store import Store
+
+    backend = open_backend(parse_spec(spec))
+
+    async def measure(store: Store) -> dict[str, object]:
+        try:
+            return asdict(await handshake(backend, store))
+        finally:
+            await backend.close()
+
+    with Store(case) as store:
+        found = asyncio.run(measure(store))
+    if json:
+        from json import dumps
+
+        sys.stdout.write(dumps(found, indent=2) + "\n")
+        return 0
+    rows = [(key.replace("_", " "), "; ".join(v) if isinstance(v, tuple) else str(v)) for key, v in found.items()]
+    _table(f"{spec} as measured", ("capability", "found"), rows)
+    return 0
+
+
+@app.command(name="list")
+@guarded
+def list_(
+    kind: Annotated[str, typer.Argument(help="probes, comparators, backends, exact, populations, suites or zoo.")],
+) -> int:
+    """What there is to choose from."""
+    from . import listing
+    from .registry import unknown
+
+    if kind not in listing.KINDS:
+        raise UsageError(unknown("kind", kind, listing.KINDS))
+    title, head, rows = listing.KINDS[kind]()
+    _table(title, head, rows)
+    return 0
+
+
+@app.command()
+@guarded
+def init(
+    path: Annotated[Path, typer.Argument(help="Where to write it.")] = Path("forensics.toml"),
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
+) -> int:
+    """Write a commented forensics.toml."""
+    from .listing import TEMPLATE
+
+    if path.exists() and not force:
+        raise UsageError(f"{path} exists already: name another file or pass --force")
+    _save(path, TEMPLATE)
+    say(f"wrote {path}; next: forensics audit --config {path} --dry-run")
+    return 0
+
+
+@zoo_app.command("build")
+@guarded
+def zoo_build(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The directory to build into.")],
+    model: Annotated[list[str] | None, typer.Option("--model", help="Only this model (and its parents); repeatable.")] = None,
+) -> int:
+    """Train the shipped models again from nothing (two CPU cores, well under 20 minutes; resumable)."""
+    from .zoo.build import build
+
+    output.mkdir(parents=True, exist_ok=True)
+    build(output, names=model, progress=say)
+    return 0
+
+
+def _config(path: Path | None, **flags: object) -> AuditConfig:
+    from .config import load_config
+
+    flags = {k: tuple(v) if isinstance(v, list) else v for k, v in flags.items()}
+    return load_config(path, **flags)
+
+
+def _default_case(config: AuditConfig) -> Path:
+    """A name that the same command finds again, so that running it twice continues instead of starting over."""
+    from dataclasses import replace
+
+    from .serial import dump
+    from .types import sha256
+
+    fixed = replace(config, max_requests=None, max_total_tokens=None, population="auto", comparators=())
+    return Path(f"forensics-{sha256(dump(fixed))[:8]}.case")
+
+
+def _announce(config: AuditConfig, case: Path, quiet: bool) -> None:
+    if not quiet:
+        parties = ", ".join(f"{name} {spec}" for name, spec in config.specs().items())
+        say(f"case {case}{' (continued)' if case.exists() else ''}: {parties}")
+
+
+def _dry_run(config: AuditConfig, json: bool) -> int:
+    from json import dumps
+
+    from .collect import estimate
+
+    found = estimate(config)
+    if json:
+        sys.stdout.write(dumps(found, indent=2) + "\n")
+        return 0
+    rows = [(name, str(p["requests"]), str(p["scorings"]), str(p["max_output_tokens"])) for name, p in found["parties"].items()]
+    total = [sum(p[k] for p in found["parties"].values()) for k in ("requests", "scorings", "max_output_tokens")]
+    title = f"suite {found['suite']}: {found['items']} items; the most that would be asked"
+    _table(title, ("party", "requests", "scorings", "output tokens"), [*rows, ("all", *map(str, total))])
+    return 0
+
+
+def _finish(record: Report, output: list[Path] | None, json: bool, quiet: bool) -> int:
+    if json:
+        sys.stdout.write(record.to_json())
+    else:
+        _print(record)
+    _write(record, output or [], quiet)
+    return record.exit_code
+
+
+def _print(record: Report) -> None:
+    import reports
+
+    sys.stdout.write(reports.render(record, "terminal"))
+    sys.stdout.flush()
+
+
+def _load(source: Path) -> Report:
+    from pydantic import ValidationError
+
+    from .audit import judge
+    from .record import Report
+    from .store import Store
+
+    if not source.is_file():
+        raise UsageError(f"no such case or report: {source}")
+    if source.read_bytes()[:16].startswith(b"SQLite format 3"):
+        with Store(source, must_exist=True) as store:
+            return judge(store)
+    try:
+        return Report.from_json(source.read_bytes())
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise EvidenceError(f"{source} is neither a case nor a report record: {where}: {first['msg']}") from error
+
+
+FORMAT_OF = {".html": "html", ".htm": "html", ".md": "md", ".json": "json"}
+
+
+def _check_outputs(paths: list[Path] | None) -> None:
+    """Before anything is asked: every report can be written where it is wanted."""
+    for path in paths or ():
+        if path.suffix not in FORMAT_OF:
+            raise UsageError(f"{path}: a report file ends in {', '.join(FORMAT_OF)}")
+        if not path.parent.is_dir():
+            raise UsageError(f"cannot write {path}: its directory does not exist")
+
+
+def _write(record: Report, paths: list[Path], quiet: bool) -> None:
+    import reports
+
+    for path in paths:
+        _save(path, reports.render(record, FORMAT_OF[path.suffix]))
+        if not quiet:
+            say(f"wrote {path.resolve()}")
+
+
+def _save(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _table(title: str, head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for column in head:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    Console(highlight=False).print(table)
+
+
+def main() -> None:
+    """Entry point of the command."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""What the command does around the engine: errors to one line and an exit code, progress bars on stderr."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn, ParamSpec
+
+from .errors import ForensicsError
+from .types import Listener, Progress, silent
+
+P = ParamSpec("P")
+INTERRUPTED = 4
+KEPT = "what was answered is kept; the same command continues"
+
+
+def say(text: str) -> None:
+    """One line of talk, to stderr; control characters of foreign text can't reach the terminal."""
+    clean = "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
+    sys.stderr.write(f"{clean}\n")
+    sys.stderr.flush()
+
+
+def leave(code: int) -> NoReturn:
+    """End with a code, even while a worker thread is still inside a model: answers are already on disk."""
+    import typer
+
+    if any(t is not threading.main_thread() and not t.daemon for t in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    raise typer.Exit(code)
+
+
+def guarded(function: Callable[P, int | None]) -> Callable[P, None]:
+    """A command whose errors are one line on stderr and the exit code of the contract."""
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            leave(function(*args, **kwargs) or 0)
+        except ForensicsError as error:
+            say(f"forensics: {' '.join(str(error).split())}")
+            leave(error.exit_code)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            leave(0)
+        except KeyboardInterrupt:
+            _interrupted()
+
+    return run
+
+
+def _interrupted() -> NoReturn:
+    try:
+        say(f"forensics: interrupted; {KEPT}")
+    finally:
+        # A second Ctrl-C while we say so must not turn into a traceback.
+        leave(INTERRUPTED)
+
+
+@contextmanager
+def bars(quiet: bool) -> Iterator[Listener]:
+    """A listener that draws progress on stderr: bars on a terminal, nothing otherwise."""
+    if quiet or not sys.stderr.isatty():
+        yield silent
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns: list[Any] = [SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+                          TextColumn("{task.fields[rate]}"), TimeRemainingColumn()]  # fmt: skip
+    with Bars(*columns, console=Console(stderr=True), transient=True) as display:
+        tasks: dict[tuple[str, str], TaskID] = {}
+
+        def listen(event: Progress) -> None:
+            key = (event.stage, event.party if event.stage != "judge" else "")
+            if key not in tasks:
+                from rich.markup import escape
+
+                label = escape(f"{event.stage} {event.party}" if key[1] else event.stage)
+                tasks[key] = display.add_task(label, total=event.total, rate="")
+            task = display.tasks[tasks[key]]
+            rate = f"{task.speed:.1f}/s" if task.speed else ""
+            display.update(tasks[key], completed=event.done, total=event.total, rate=rate)
+
+        yield listen
