@@ -1,0 +1,39 @@
+"""Views of one record: HTML, Markdown, terminal and JSON. No statistics here: every number printed is in the record.
+
+`render` turns a `forensics.record.Report` into text; `schema` is the JSON Schema of the record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from forensics.record import Report
+
+__all__ = ["FORMATS", "render", "schema"]
+
+FORMATS: Mapping[str, str] = MappingProxyType({
+    "html": "reports.html:render",
+    "md": "reports.markdown:render",
+    "json": "reports.machine:render",
+    "terminal": "reports.terminal:render",
+})  # fmt: skip
+
+
+def render(report: Report, format: str, *, width: int | None = None) -> str:
+    """The report as text in one of `FORMATS` or of the entry points ``forensics.formats``; the same record gives the
+    same text. ``width``: columns, for the terminal. Errors: `UsageError` for a format that nobody knows."""
+    from forensics.registry import Registry
+
+    view = Registry("format", FORMATS).load(format)
+    text: str = view(report, width=width)
+    return text
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema of report.json, made from the dataclasses."""
+    from . import machine
+
+    return machine.schema()

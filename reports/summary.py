@@ -1,0 +1,143 @@
+"""The first screen, and the exhibits, as finished strings: what all views say first and in the same words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from forensics.record import Exhibit, Report
+
+from . import numbers as n
+from . import tables, words
+from .text import one_line
+
+DIRECTIONS = (
+    ("for", "Exhibits for Hp", "Items on which the suspect is closer to the reference than the controls predict."),
+    ("against", "Exhibits against Hp", "Items on which it is not, picked by the same rule and shown at the same size."),
+    ("context", "Context", "Shown for orientation; they carry no weight."),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """See the module. ``lines``: the likelihood ratio in words, empty when it is withheld."""
+
+    question: str
+    hp: str
+    hd: str
+    decision: str
+    side: str
+    mark: str
+    meaning: str
+    wording: str
+    lines: tuple[str, ...]
+    reasons: tuple[str, ...]
+    rests: tuple[str, ...]
+    limitations: tuple[str, ...]
+    alternatives: tuple[str, ...]
+    power: str
+
+    strength: str
+
+    @property
+    def headline(self) -> str:
+        """The decision and, where there is one, how strong it is: never the one without the other."""
+        return f"{self.decision}: {self.strength}" if self.strength else self.decision
+
+    @property
+    def withheld(self) -> bool:
+        """Whether there is no likelihood ratio."""
+        return not self.lines
+
+
+def summarise(report: Report) -> Summary:
+    """The first screen of a cleaned record."""
+    v = report.verdict
+    decision, meaning = words.DECISIONS[v.decision]
+    side = words.SIDES[v.decision]
+    strength = n.verbal(v.llr) if v.llr is not None and side in ("hp", "hd") else ""
+    return Summary(
+        question=one_line(report.case.question),
+        hp=one_line(report.case.Hp),
+        hd=one_line(report.case.Hd),
+        decision=decision,
+        side=side,
+        mark=words.MARKS[side],
+        meaning=meaning,
+        wording=one_line(v.wording),
+        lines=_ratio_lines(report),
+        reasons=tuple(map(one_line, v.reasons)),
+        rests=_rests_on(report),
+        limitations=tuple(map(one_line, report.limitations)),
+        alternatives=tuple(map(one_line, v.alternatives)),
+        power=one_line(v.power or "") or words.NO_POWER,
+        strength=strength,
+    )
+
+
+def _ratio_lines(report: Report) -> tuple[str, ...]:
+    v = report.verdict
+    if v.llr is None:
+        return ()
+    lines = [f"{n.in_words(v.llr)}: {n.verbal(v.llr)}"]
+    if v.interval:
+        low, high = v.interval
+        lines.append(f"95 % interval {n.interval(v.interval)} (LR {n.ratio(low)} to {n.ratio(high)})")
+    if v.bounds:
+        low, high = v.bounds
+        lines.append(f"Bounds {n.interval(v.bounds)} (LR {n.ratio(low)} to {n.ratio(high)}): all that can be claimed")
+        if min(abs(v.llr - low), abs(v.llr - high)) < 1e-9:
+            lines.append(words.AT_BOUND)
+    return tuple(lines)
+
+
+def _rests_on(report: Report) -> tuple[str, ...]:
+    marks = [tables.mark(e) for e in report.evidence]
+    gave = len(marks) - marks.count(tables.ABSTAINED)
+    lines = [f"{gave} of {len(marks)} comparators gave a number; {marks.count(tables.ABSTAINED)} abstained."]
+    if gave:
+        places = [(tables.ABOVE, "above"), (tables.INSIDE, "inside"), (tables.BELOW, "below")]
+        counted = ", ".join(f"{marks.count(sign)} {word}" for sign, word in places)
+        lines.append(f"Against what controls show in the reference's place: {counted}.")
+    done = [x for x in report.exact if x.status == "ok"]
+    if done:
+        results = "; ".join(f"{one_line(x.test)} p = {n.probability(x.p)}" for x in done[:4])
+        lines.append(f"{len(done)} exact {'test' if len(done) == 1 else 'tests'}: {results}.")
+    else:
+        lines.append("No exact test gave a result.")
+    population = one_line(report.verdict.population or "")
+    lines.append(f"Calibrated on the population {population}." if population else "No population was used.")
+    for p in report.parties:
+        if p.role in ("suspect", "reference"):
+            lines.append(f"Answers of the {p.role}: {n.count(p.answers)}, of these {n.count(p.unusable)} unusable.")
+    return tuple(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The exhibits of one direction."""
+
+    title: str
+    explanation: str
+    exhibits: tuple[Exhibit, ...]
+
+
+def groups(report: Report) -> tuple[Group, ...]:
+    """Exhibits by direction: both sides always, context only where there is some."""
+    out = []
+    for direction, title, explanation in DIRECTIONS:
+        found = tuple(x for x in report.exhibits if _direction(x) == direction)
+        if found or direction != "context":
+            out.append(Group(title, explanation, found))
+    return tuple(out)
+
+
+def _direction(exhibit: Exhibit) -> str:
+    """A direction this version does not know is shown as context, not dropped."""
+    return exhibit.direction if exhibit.direction in ("for", "against") else "context"
+
+
+def nearest_control(exhibit: Exhibit) -> str | None:
+    """The control whose answer stands nearest to the suspect's."""
+    names = [party for party, _ in exhibit.answers if party not in ("suspect", "reference", "base")]
+    scores = dict(exhibit.closeness)
+    return max(names, key=lambda name: scores.get(name, float("-inf")), default=None)

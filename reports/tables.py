@@ -1,0 +1,235 @@
+"""The record as tables of finished strings. Every view prints these and formats nothing itself.
+
+Input is a record that went through `text.clean`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from forensics.record import EvidenceRecord, Exhibit, Report
+
+from . import numbers as n
+from . import words
+from .text import one_line
+
+ABOVE, INSIDE, BELOW, ABSTAINED = "▲", "●", "▼", "○"
+READING = {
+    ABOVE: "above the background",
+    INSIDE: "inside the background",
+    BELOW: "below the background",
+    "": "no background to read it against",
+}
+MANIFEST_ROWS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column; ``numeric``: right-aligned, and made by `numbers` alone."""
+
+    label: str
+    numeric: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Finished strings. The first cell of a row names it."""
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, ...], ...]
+    empty: str = ""
+
+
+def _columns(text: str) -> tuple[Column, ...]:
+    """``"Comparator | n#"``: labels, a # after those that hold numbers."""
+    labels = [label.strip() for label in text.split("|")]
+    return tuple(Column(label.removesuffix("#"), label.endswith("#")) for label in labels)
+
+
+def span(e: EvidenceRecord) -> tuple[float, float] | None:
+    """The middle 95 % of a comparator's background."""
+    quantiles = dict(e.background.quantiles) if e.background else {}
+    low, high = quantiles.get("0.025"), quantiles.get("0.975")
+    return None if low is None or high is None else (low, high)
+
+
+def mark(e: EvidenceRecord) -> str:
+    """Where the value lies against the background's range."""
+    if e.status != "ok" or e.value is None:
+        return ABSTAINED
+    band = span(e)
+    if band is None:
+        return ""
+    return ABOVE if e.value > band[1] else BELOW if e.value < band[0] else INSIDE
+
+
+def places(e: EvidenceRecord) -> int | None:
+    """Decimals for all numbers of one comparator."""
+    return n.decimals((e.value, *(e.interval or ()), *(span(e) or ())))
+
+
+def reading(e: EvidenceRecord) -> str:
+    """The last column in words: the mark explained, or why there is no number."""
+    reason = one_line(e.reason or "")
+    sign = mark(e)
+    if sign == ABSTAINED:
+        return f"{ABSTAINED} {words.STATUS[e.status]}" + (f" ({reason})" if reason else "")
+    return f"{sign} {READING[sign]}".strip() + (f" ({reason})" if reason else "")
+
+
+def evidence(report: Report) -> Table:
+    """Every comparator is a row, those that abstained too."""
+    rows = []
+    for e in report.evidence:
+        d = places(e)
+        unit = f" {one_line(e.unit)[:24]}" if e.unit and e.value is not None else ""
+        rows.append((
+            one_line(e.comparator), n.count(e.n), n.signed(e.value, d) + unit, n.interval(e.interval, d),
+            n.interval(span(e), d), n.share(e.background.above if e.background else None), n.llr(e.llr), reading(e),
+        ))  # fmt: skip
+    columns = _columns(
+        "Comparator | n# | Value# | 95 % interval# | Background, middle 95 %# | At or above# | llr# | Reading"
+    )
+    return Table("Evidence by comparator", columns, tuple(rows), "No comparator was run.")
+
+
+def _ranked(pairs: tuple[tuple[str, float], ...]) -> list[tuple[str, float]]:
+    return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))
+
+
+def closeness(report: Report) -> Table:
+    """Which candidate the suspect is nearest to, by comparator."""
+    rows = []
+    for e in report.evidence:
+        if not e.closeness:
+            continue
+        ranked = _ranked(e.closeness)
+        d = n.decimals(v for _, v in ranked)
+        names = [name for name, _ in ranked]
+        scores = dict(ranked)
+        place = f"{names.index('reference') + 1} of {len(names)}" if "reference" in scores else n.NONE
+        others = [name for name in names if name != "reference"]
+        rows.append((
+            one_line(e.comparator), one_line(names[0]), place, n.signed(scores.get("reference"), d),
+            one_line(others[0]) if others else n.NONE, n.signed(scores[others[0]], d) if others else n.NONE,
+        ))  # fmt: skip
+    columns = _columns("Comparator | Nearest | Place of the reference | Its value# | Nearest control | Its value#")
+    return Table("Closeness by comparator", columns, tuple(rows), "No comparator gave a ranking.")
+
+
+def closeness_of(item: EvidenceRecord | Exhibit) -> Table:
+    """The whole ranking behind one row of `closeness`, or of one exhibit."""
+    ranked = _ranked(item.closeness)
+    d = n.decimals(v for _, v in ranked)
+    rows = tuple((one_line(name), n.signed(v, d), str(i)) for i, (name, v) in enumerate(ranked, 1))
+    return Table("Closeness", _columns("Candidate | Closeness# | Place#"), rows)
+
+
+def histogram(e: EvidenceRecord) -> Table:
+    """The background's counts."""
+    bins = e.background.histogram if e.background else ()
+    d = n.decimals(edge for low, high, _ in bins for edge in (low, high))
+    rows = tuple((n.signed(low, d), n.signed(high, d), n.count(k)) for low, high, k in bins)
+    return Table("Background", _columns("From# | To# | Count#"), rows)
+
+
+def ablations(report: Report) -> Table:
+    """Each comparator with one thing taken away."""
+    rows = []
+    for e in report.evidence:
+        d = n.decimals((e.value, *(v for _, v in e.ablations)))
+        for name, value in e.ablations:
+            rows.append((one_line(e.comparator), one_line(name), n.signed(value, d), n.signed(e.value, d)))
+    columns = _columns("Comparator | Changed | Value then# | Value as reported#")
+    return Table("Ablations", columns, tuple(rows), "No ablation was made.")
+
+
+def exact(report: Report) -> Table:
+    """The exact lane."""
+    rows = []
+    for x in report.exact:
+        note = words.STATUS[x.status] + (f" ({one_line(x.reason)})" if x.reason else "")
+        rows.append((
+            one_line(x.test), one_line(x.against), n.count(x.n), n.probability(x.p), n.e_value(x.e), note,
+            one_line(x.assumes) or n.NONE,
+        ))  # fmt: skip
+    columns = _columns("Test | Against | n# | p# | e# | Status | Holds because")
+    return Table("Exact tests", columns, tuple(rows), words.NO_EXACT)
+
+
+def baselines(report: Report) -> Table:
+    """What simple rules would have said."""
+    rows = []
+    for name, b in report.baselines.items():
+        d = n.decimals((b.value, *(b.interval or ())))
+        label = one_line(name).replace("_", "-")
+        rows.append((label, n.signed(b.value, d), n.interval(b.interval, d), one_line(b.detail)))
+    columns = _columns("Baseline | Value# | 95 % interval# | What it is")
+    return Table("Baselines", columns, tuple(rows), "No baseline was computed.")
+
+
+def self_checks(report: Report) -> Table:
+    """The audit tried on answers that are known."""
+    outcome = {True: "✓ passed", False: "✗ failed", None: "○ not possible"}
+    rows = tuple((one_line(c.name), outcome[c.passed], one_line(c.detail)) for c in report.self_checks)
+    empty = "No self-check was made: nothing shows that this audit could have found what it looks for."
+    return Table("Self-checks", _columns("Check | Outcome | Detail"), rows, empty)
+
+
+def parties(report: Report) -> Table:
+    """Who answered, and how much of it could be used."""
+    rows = []
+    for p in report.parties:
+        mean = n.NONE if p.mean_characters is None else f"{p.mean_characters:,.0f}"
+        rows.append((one_line(p.name), p.role, one_line(p.spec), n.count(p.answers), n.count(p.unusable), mean))
+    columns = _columns("Party | Role | Specification | Answers# | Of these unusable# | Mean characters#")
+    return Table("Parties", columns, tuple(rows), "No party is recorded.")
+
+
+def capabilities(report: Report) -> Table:
+    """What each endpoint was measured to offer."""
+    rows = []
+    for party, c in report.capabilities.items():
+        top = "whole vocabulary" if c.top_k < 0 else n.count(c.top_k)
+        offered = {"text": c.text, "prompt scoring": c.prompt_scoring, "logits": c.full_logits, "weights": c.weights,
+                   "seed": c.seed}  # fmt: skip
+        has = ", ".join(name for name, yes in offered.items() if yes) or n.NONE
+        echo, seen = one_line(c.model_echo or "") or n.NONE, one_line(c.observed_at or "") or n.NONE
+        notes = "; ".join(one_line(note) for note in c.notes) or n.NONE
+        kind = f"{top} ({c.logprob_kind})" if c.top_k else "none"
+        rows.append((one_line(party), "yes" if c.recorded else "no", has, kind, echo, seen, notes))
+    columns = _columns("Party | Recorded answers only | Offers | Log-probs listed | Calls itself | Observed at | Notes")
+    return Table("Measured capabilities", columns, tuple(rows), "No capability was measured.")
+
+
+def manifest(report: Report) -> Table:
+    """Versions, hashes, seeds and conditions, flattened."""
+    pairs = list(_flat(report.manifest, ""))
+    rows = tuple((one_line(key), one_line(value)) for key, value in pairs[:MANIFEST_ROWS])
+    if len(pairs) > MANIFEST_ROWS:
+        rows += (("…", f"{len(pairs) - MANIFEST_ROWS} more in report.json"),)
+    return Table("Manifest", _columns("Key | Value"), rows, "The record has no manifest.")
+
+
+def _flat(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping) and value:
+        for key, inner in value.items():
+            yield from _flat(inner, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, (list, tuple)) and any(isinstance(v, (Mapping, list, tuple)) for v in value):
+        for i, inner in enumerate(value):
+            yield from _flat(inner, f"{path}[{i}]")
+    elif isinstance(value, (list, tuple)):
+        yield path, ", ".join(map(_plain, value)) or n.NONE
+    else:
+        yield path, _plain(value)
+
+
+def _plain(value: Any) -> str:
+    if value is None or value == {}:
+        return n.NONE
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)

@@ -1,0 +1,122 @@
+"""Fixed sentences: what a decision, a status and a term mean. The same in every view."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+_BEST = "Of the five possible answers this fits best:"
+
+DECISIONS: Mapping[str, tuple[str, str]] = MappingProxyType({
+    "copied-outputs": ("Copied outputs", f"{_BEST} training on outputs of the reference (Hp)."),
+    "copied-weights": ("Copied weights", f"{_BEST} descent from the reference's weights."),
+    "shared-source": ("Shared source", f"{_BEST} a common base, a common teacher or the same public texts."),
+    "independent": ("Independent", f"{_BEST} no training on the reference (Hd)."),
+    "cannot-tell": ("Cannot tell", "Neither for nor against: this accuses nobody and clears nobody."),
+})  # fmt: skip
+
+# Which side of the scale a decision stands on: a colour and a mark, never the only sign of it.
+SIDES: Mapping[str, str] = MappingProxyType({
+    "copied-outputs": "hp", "copied-weights": "other", "shared-source": "other", "independent": "hd",
+    "cannot-tell": "none",
+})  # fmt: skip
+MARKS: Mapping[str, str] = MappingProxyType({"hp": "▲", "hd": "▼", "other": "◆", "none": "○"})
+
+STATUS: Mapping[str, str] = MappingProxyType({
+    "ok": "measured", "insufficient": "abstained: too little data", "unsupported": "abstained: not offered",
+    "failed": "abstained: failed",
+})  # fmt: skip
+
+WITHHELD = "Withheld: no likelihood ratio is given."
+AT_BOUND = "The value lies at the bound: the population supports nothing beyond it, whatever the data show."
+NO_EXACT = (
+    "No exact test was run. Such a test needs something that was drawn at random before the suspect could be trained: "
+    "a canary, a logged answer of the reference, a watermark key, a weight initialisation."
+)
+NEAREST = (
+    "Being nearest is not evidence by itself: some candidate is always nearest, and two good models agree without any "
+    "training link. What counts is whether the reference is nearer than the controls make one expect."
+)
+BASELINES = (
+    "What simple rules would have said. Where a baseline says as much as the comparators do, the comparators have "
+    "added nothing."
+)
+HASHES = "Hashes show that the record is unchanged since it was made; they do not show that it was true when made."
+NO_POWER = "No power is stated: what this audit could have detected is unknown, so finding nothing clears nobody."
+NO_EXHIBITS = "None was picked."
+
+GLOSSARY: tuple[tuple[str, str], ...] = (
+    (
+        "Suspect, reference, controls",
+        "The model under question; the model whose outputs it is said to have been trained on; models known not "
+        "to be a link between the two, measured in exactly the same way.",
+    ),
+    (
+        "Hp and Hd",
+        "The two hypotheses that are weighed: Hp says that the suspect was trained on outputs of the reference, "
+        "Hd that it was not.",
+    ),
+    (
+        "Likelihood ratio (LR), llr",
+        "How many times more probable the measurements are under Hp than under Hd. llr is its log10: 0 favours "
+        "neither, +1 is ten times for Hp, -1 ten times for Hd. It is not the probability that Hp is true.",
+    ),
+    (
+        "Verbal scale",
+        "LR 1-10 weak, 10-100 moderate, 100-1,000 moderately strong, 1,000-10,000 strong, up to a million very "
+        "strong, above extremely strong support; the same words for both sides.",
+    ),
+    (
+        "Bounds",
+        "The largest llr in either direction that the reference population is big enough to support. No value is "
+        "ever reported beyond them.",
+    ),
+    (
+        "Interval",
+        "Where a number would lie in 95 of 100 repetitions with other prompts of the same kind.",
+    ),
+    (
+        "Population",
+        "Model pairs of known lineage under known conditions. The llr is read from how these pairs score.",
+    ),
+    (
+        "Comparator, value",
+        "One statistic. A larger value means that the suspect is closer to the reference than the controls "
+        "predict. Comparators depend on one another, so their llr are never added.",
+    ),
+    (
+        "Background",
+        "The same statistic with controls put in the reference's place: what it shows where there is nothing to "
+        "find. Range: its middle 95 %.",
+    ),
+    (
+        "At or above",
+        "Share of the background that reaches the observed value, counted as (1 + hits) / (1 + n), so never 0.",
+    ),
+    (
+        "Abstained",
+        "A comparator that could not measure, and why. It counts neither for nor against.",
+    ),
+    (
+        "Ablation",
+        "The same comparator with one thing taken away, to see what its value rests on.",
+    ),
+    (
+        "Exact test, p, e",
+        "A test that holds for any suspect because something was drawn at random. p: how often chance alone would "
+        "reach such a result. e: evidence against chance; 20 or more is often asked for.",
+    ),
+    (
+        "Self-check",
+        "The audit run on an answer that is known. If one fails, the verdict is 'cannot tell'.",
+    ),
+    (
+        "Power",
+        "How large an effect this audit would probably have found.",
+    ),
+    (
+        "⟦…⟧",
+        "Put in by this report: a character that would not be seen or would change how the text is seen, or a "
+        "note on what was left out.",
+    ),
+)
