@@ -1,0 +1,28 @@
+"""Character and word n-grams as iterators; `collections.Counter` counts them.
+
+For idf weights and cosines over many texts use scikit-learn's vectorisers: these helpers serve per-prompt comparisons
+of a handful of answers, where fitting a vectoriser costs more than the comparison.
+"""
+
+from collections.abc import Iterator
+
+from fingerprints.tokenise import words
+
+
+def char_ngrams(text: str, n: int) -> Iterator[str]:
+    """All `max(0, len(text) - n + 1)` substrings of n code points, in order, case and white space kept."""
+    _check(n)
+    return (text[i : i + n] for i in range(len(text) - n + 1))
+
+
+def word_ngrams(text: str, n: int) -> Iterator[tuple[str, ...]]:
+    """All runs of n words (`tokenise.words`: no punctuation, case kept), in order, across sentence ends."""
+    _check(n)
+    found = words(text)
+    return zip(*(found[i:] for i in range(n)), strict=False)
+
+
+def _check(n: int) -> None:
+    # Checked here, not inside a generator: the caller who passed a bad n should be the one who sees the error.
+    if n < 1:
+        raise ValueError(f"n-gram size must be at least 1, not {n}")

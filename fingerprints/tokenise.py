@@ -1,0 +1,130 @@
+"""Words, marks, sentences and paragraphs of any text, in time linear in its length.
+
+Every repetition in the patterns is possessive (`++`, `*+`): what was consumed is never given back, so no input, however
+hostile, can make the matcher back-track. The texts are a suspect's output and have to be treated as such.
+"""
+
+from collections.abc import Iterator
+
+import regex
+
+from fingerprints import markdown
+
+_CJK = r"\p{Han}\p{Hiragana}\p{Katakana}"
+_START = rf"[[\p{{L}}\p{{N}}]--[{_CJK}]]"
+_PART = rf"[[\p{{L}}\p{{N}}\p{{M}}]--[{_CJK}]]"
+_JOINED = rf"{_PART}*+(?:['’‐‑-]{_START}{_PART}*+)*+"
+_WORD = rf"[{_CJK}]\p{{M}}*+|\p{{Nd}}++(?:[.,:]\p{{Nd}}++)*+{_JOINED}|{_START}{_JOINED}"
+_PICTURE = r"(?:\p{Emoji_Presentation}|\p{Extended_Pictographic}\uFE0F)"
+_TONE = r"\p{Emoji_Modifier}?+"
+_JOINED_PICTURE = rf"\u200D\p{{Extended_Pictographic}}\uFE0F?+{_TONE}"
+EMOJI = rf"\p{{Regional_Indicator}}{{2}}+|{_PICTURE}{_TONE}(?:{_JOINED_PICTURE})*+"
+_MARK = rf"\.{{2,}}+|-{{2,}}+|{EMOJI}|[^\s\p{{L}}\p{{N}}\p{{M}}\p{{C}}]"
+
+_words = regex.compile(_WORD, regex.VERSION1)
+_tokens = regex.compile(rf"(?:{_WORD})|({_MARK})", regex.VERSION1)
+_ansi = regex.compile(r"(?:\x1B\[|\x9B)[0-?]*+[ -/]*+[@-~]")
+_newline = regex.compile(r"\r\n?|[\v\f\x1C-\x1E\x85\u2028\u2029]")
+_format = regex.compile(r"\p{Cf}++")
+_control = regex.compile(r"[\p{Cc}--[\n\t]]", regex.VERSION1)
+_cjk_end = regex.compile(r"[。！？]++[」』”’）]*+")
+
+_CLOSERS = "\"'”’»)]*_"
+_LIST = "mr. mrs. ms. dr. prof. st. jr. sr. vs. e.g. i.e. cf. fig. eq. approx. al. inc. ltd. dept."
+_ABBREVIATIONS = frozenset(_LIST.split())
+
+
+def clean(text: str) -> str:
+    r"""Text as its reader sees it, lest invisible characters split words: terminal escapes and format characters
+    (zero-width, bidi, soft hyphen) removed, every kind of line end made `\n`, other control characters made a space.
+    """
+    lines = _newline.sub("\n", _ansi.sub("", text))
+    cleaned: str = _control.sub(" ", _format.sub("", lines))
+    return cleaned
+
+
+def words(text: str) -> list[str]:
+    """Words in order, case kept. Apostrophes and hyphens inside a word belong to it (`don't`, `well-known`), a number
+    is a word (`3.14`, `1st`), and every Han, Hiragana or Katakana character is one. Other scripts without spaces
+    (Thai) yield one word a run.
+    """
+    result: list[str] = _words.findall(clean(text))
+    return result
+
+
+def word_spans(cleaned: str) -> Iterator[tuple[int, int]]:
+    """Start and end of each word in a text that `clean` has been through."""
+    return (found.span() for found in _words.finditer(cleaned))
+
+
+def tokens(text: str) -> list[str]:
+    """Words and marks in order. Dots or hyphens in a row are one mark; any other punctuation or symbol is its own."""
+    return [found.group() for found in _tokens.finditer(clean(text))]
+
+
+def marks(text: str) -> list[str]:
+    """The tokens that are not words."""
+    return [mark for mark in _tokens.findall(clean(text)) if mark]
+
+
+def paragraphs(text: str) -> list[str]:
+    """Blocks between blank lines without fenced code and line marks; list items and rows stay on lines of their own."""
+    return ["\n".join(units) for units in _blocks(text)]
+
+
+def prose(text: str) -> str:
+    """The text without fenced code, rules, and heading, list and quote marks: what prose features should look at."""
+    return "\n\n".join(paragraphs(text))
+
+
+def sentences(text: str) -> list[str]:
+    """Sentences of the prose, white space folded. Headings, list items and table rows end at their line's end; other
+    line breaks may be hard wraps and end nothing.
+    """
+    return [sentence for units in _blocks(text) for unit in units for sentence in _split(unit)]
+
+
+def nested_words(text: str) -> list[list[list[str]]]:
+    """Words of the prose, by sentence, by paragraph, in one pass."""
+    return [[_words.findall(sentence) for unit in units for sentence in _split(unit)] for units in _blocks(text)]
+
+
+def _blocks(text: str) -> list[list[str]]:
+    """Paragraphs as lists of units: a heading, a list item with its continuations, a row, or a run of text lines."""
+    blocks: list[list[list[str]]] = [[]]
+    joins = False  # whether a plain text line would continue the unit before it
+    for line in markdown.lines(clean(text)):
+        if line.kind == "text" and joins:
+            blocks[-1][-1].append(line.body)
+        elif line.kind in ("text", "bullet", "numbered", "quote", "heading"):
+            blocks[-1].append([line.body])
+            joins = line.kind != "heading"
+        elif line.kind == "table":
+            joins = False
+            if not markdown.is_table_rule(line):
+                blocks[-1].append([line.body.replace("|", " ")])
+        else:
+            joins = False
+            if blocks[-1]:
+                blocks.append([])
+    return [[" ".join(unit) for unit in block] for block in blocks if block]
+
+
+def _split(unit: str) -> Iterator[str]:
+    chunks = _cjk_end.sub(r"\g<0> ", unit).split()
+    start = 0
+    for i, chunk in enumerate(chunks, start=1):
+        following = chunks[i] if i < len(chunks) else ""
+        if not following or _ends(chunk, following):
+            yield " ".join(chunks[start:i])
+            start = i
+
+
+def _ends(chunk: str, following: str) -> bool:
+    core = chunk.rstrip(_CLOSERS)
+    if not core or core[-1] not in ".!?…。！？":
+        return False
+    if core[-1] not in ".…":
+        return True
+    initial = len(core) == 2 and core[0].isupper() and core[0] != "I"
+    return not (following[0].islower() or initial or core.lower().lstrip("(\"'“‘") in _ABBREVIATIONS)

@@ -1,0 +1,94 @@
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fingerprints import paragraphs, sentences, tokens, words
+from fingerprints.tokenise import clean, marks, nested_words, prose
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Don't stop the well-known dog’s bark.", ["Don't", "stop", "the", "well-known", "dog’s", "bark"]),
+        ("'quoted' -dash- end-", ["quoted", "dash", "end"]),
+        ("1,000.5 and 12:30, 1st GPT-4", ["1,000.5", "and", "12:30", "1st", "GPT-4"]),
+        ("a--b", ["a", "b"]),
+        ("東京は big", ["東", "京", "は", "big"]),
+        ("naïve Ünï Привет, Καλημέρα 한국어", ["naïve", "Ünï", "Привет", "Καλημέρα", "한국어"]),
+        ("e\u0301te\u0301", ["e\u0301te\u0301"]),
+        ("wo\u200brd so\u00adft", ["word", "soft"]),
+        ("\x1b[31mred\x1b[0m", ["red"]),
+        ("a\x00b", ["a", "b"]),
+        ("❤️ 🙂 … !", []),
+        ("", []),
+    ],
+)
+def test_words(text: str, expected: list[str]) -> None:
+    assert words(text) == expected
+
+
+def test_tokens_keep_runs_of_dots_and_hyphens_together() -> None:
+    assert tokens('Wait... "what" -- no!?') == ["Wait", "...", '"', "what", '"', "--", "no", "!", "?"]
+
+
+def test_an_emoji_is_one_mark_and_a_joiner_is_none() -> None:
+    assert marks("👍🏽 ok 🇩🇪") == ["👍🏽", "🇩🇪"]
+
+
+@given(st.text())
+def test_tokens_are_words_and_marks(text: str) -> None:
+    assert Counter(tokens(text)) == Counter(words(text)) + Counter(marks(text))
+
+
+@given(st.text())
+def test_cleaning_twice_changes_nothing(text: str) -> None:
+    assert clean(clean(text)) == clean(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("One. Two! Three? Four", ["One.", "Two!", "Three?", "Four"]),
+        ("Dr. Smith met J. Doe, e.g. Here it ends.", ["Dr. Smith met J. Doe, e.g. Here it ends."]),
+        ("It costs 3.14 dollars. yes, really", ["It costs 3.14 dollars. yes, really"]),
+        ('He said "Go." Then left.', ['He said "Go."', "Then left."]),
+        ("A hard\nwrap. Next", ["A hard wrap.", "Next"]),
+        (
+            "# Title\nBody here\n- item one\n  goes on\n- item two",
+            ["Title", "Body here", "item one goes on", "item two"],
+        ),
+        ("你好。再见！", ["你好。", "再见！"]),
+        ("| a | b |\n|---|---|\n| c | d |", ["a b", "c d"]),
+        ("Look:\n```\ncode. More code.\n```\nDone.", ["Look:", "Done."]),
+        (" \n ", []),
+    ],
+)
+def test_sentences(text: str, expected: list[str]) -> None:
+    assert sentences(text) == expected
+
+
+def test_paragraphs_are_blocks_between_blank_lines_without_code_or_rules() -> None:
+    text = "# Head\n\nFirst line\nstill first.\r\n\r\n- a\n- b\n\n---\n```py\nx = 1\n```\nLast."
+    assert paragraphs(text) == ["Head", "First line still first.", "a\nb", "Last."]
+    assert prose(text) == "Head\n\nFirst line still first.\n\na\nb\n\nLast."
+
+
+def test_an_unclosed_fence_runs_to_the_end_and_a_longer_one_needs_its_like() -> None:
+    assert paragraphs("Before\n```\ncode\n\nmore") == ["Before"]
+    assert paragraphs("````\n```\nstill code\n````\nAfter") == ["After"]
+    assert paragraphs("```\n```py\nstill code\n```\nAfter") == ["After"]
+    assert paragraphs("```inline``` text") == ["```inline``` text"]
+
+
+@given(st.text())
+def test_sentences_and_paragraphs_hold_the_words_of_the_prose(text: str) -> None:
+    expected = words(prose(text))
+    assert [word for sentence in sentences(text) for word in words(sentence)] == expected
+    assert [word for paragraph in paragraphs(text) for word in words(paragraph)] == expected
+    assert [word for paragraph in nested_words(text) for sentence in paragraph for word in sentence] == expected
+
+
+def test_nested_words() -> None:
+    assert nested_words("# Head\n\nOne two. Three!\n- item") == [[["Head"]], [["One", "two"], ["Three"], ["item"]]]
