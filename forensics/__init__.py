@@ -9,7 +9,9 @@ Names are imported when they are used, so that ``import forensics`` is quick.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -59,11 +61,24 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'forensics' has no attribute {name!r}")
-    return getattr(import_module(f".{_HOME[name]}", __name__), name)
+class _Package(ModuleType):
+    """The package, whose public names never turn into the submodules that they live in.
+
+    ``audit`` and ``collect`` are functions in modules of the same name; importing such a module would otherwise put
+    the module in the function's place.
+    """
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _HOME and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in _HOME:
+            raise AttributeError(f"module 'forensics' has no attribute {name!r}")
+        return getattr(import_module(f".{_HOME[name]}", __name__), name)
+
+    def __dir__(self) -> list[str]:
+        return sorted(__all__)
 
 
-def __dir__() -> list[str]:
-    return sorted(__all__)
+sys.modules[__name__].__class__ = _Package

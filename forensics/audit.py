@@ -26,7 +26,7 @@ from .serial import load
 from .store import Store
 from .types import ExactResult, Listener, Progress, Sample, Score, silent
 from .verdict.calibrate import shipped_populations
-from .verdict.checks import length_only, power, self_checks
+from .verdict.checks import as_suspect, fit_to_judge, length_only, power, self_checks
 from .verdict.combine import decide, evidence, joint, pick_population
 
 
@@ -64,11 +64,12 @@ def judge(
     seed = plan.config.seed
     # Each use has a stream of its own, so that adding a comparator does not move the others' numbers.
     people, why_not = pick_population(shipped_populations(), population or plan.config.population, conditions)
-    scores = score_all(sample, chosen, seed, progress)
+    quick = [_without_ablations(c) for c in chosen]
+    identity = score_all(as_suspect(sample, sample.reference), quick, seed)
+    scores = fit_to_judge(score_all(sample, chosen, seed, progress), identity)
     exact = [load(ExactResult, store.body(e.raw)) for e in store.entries("exact")]
     progress(Progress("judge", "self-checks", 0, 1))
-    quick = [_without_ablations(c) for c in chosen]
-    checks = self_checks(sample, lambda s: score_all(s, quick, seed), people, stream(seed, "self-checks"))
+    checks = self_checks(sample, lambda s: score_all(s, quick, seed), identity, people, stream(seed, "self-checks"))
     strength = power(sample, stream(seed, "power"))
     lr = joint(scores, people, stream(seed, "joint"))
     if people is not None and lr is None:

@@ -71,19 +71,26 @@ async def _collect(config: AuditConfig, store: Store, progress: Listener, suite:
             progress(Progress("handshake", name, 1, 1, str(backend.spec)))
         plan = make_plan(config, suite, [Party(n, specs[n], caps[n]) for n in specs])
         save_plan(store, plan)
-        budget = Budget(config.max_requests, config.max_total_tokens)
-        session = _Session(store, budget, progress)
-        await session.ask(backends, answers_wanted(plan), "answers")
-        # A party that answered nothing at all is an outage, not evidence: stop before spending more.
-        for party in plan.parties:
-            if party.name != "base" and not any(store.has(party.spec, r) for r in plan.requests):
-                raise UnavailableError(f"{party.spec} answered none of {len(plan.requests)} requests: {session.failures.get(party.name, 'no reason given')}")  # noqa: E501
-        await session.ask(backends, scorings_wanted(plan, store), "scoring")
+        await fill(plan, backends, store, Budget(config.max_requests, config.max_total_tokens), progress)
         compare_weights(plan, backends, store, progress)
         return plan
     finally:
         for backend in backends.values():
             await backend.close()
+
+
+async def fill(
+    plan: Plan, backends: dict[str, Backend], store: Store, budget: Budget, progress: Listener = silent
+) -> None:
+    """Ask whatever of the plan the store does not hold: answers first, then the scorings that follow from them."""
+    session = _Session(store, budget, progress)
+    await session.ask(backends, answers_wanted(plan), "answers")
+    # A party that answered nothing at all is an outage, not evidence: stop before spending more.
+    for party in plan.parties:
+        if party.name != "base" and not any(store.has(party.spec, r) for r in plan.requests):
+            why = session.failures.get(party.name, "no reason given")
+            raise UnavailableError(f"{party.spec} answered none of {len(plan.requests)} requests: {why}")
+    await session.ask(backends, scorings_wanted(plan, store), "scoring")
 
 
 def answers_wanted(plan: Plan) -> dict[str, list[Request]]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -54,21 +56,26 @@ class AnswerOverlap:
 
     def cosines(self, texts: list[list[str]]) -> Array:
         """Cosines ``(n_units, 1 + K)`` of column 0 (S) with every other column."""
-        from sklearn.feature_extraction.text import TfidfVectorizer
+        from scipy.sparse import vstack
+        from sklearn.feature_extraction.text import TfidfTransformer
 
-        vectoriser = TfidfVectorizer(
-            token_pattern=r"(?u)\w+|[^\w\s]", ngram_range=(1, self.ngram), sublinear_tf=True, dtype=np.float32, norm="l2"
-        )
-        n = len(texts[0])
-        try:
-            vectors = vectoriser.fit_transform([t for column in texts for t in column])
-        except ValueError:  # not one word in any answer
-            return np.full((n, len(texts) - 1), np.nan)
-        suspect = vectors[:n]
-        cosines = [
-            np.asarray(suspect.multiply(vectors[k * n : (k + 1) * n]).sum(axis=1)).ravel() for k in range(1, len(texts))
-        ]
+        counts = [hashed(tuple(column), self.ngram) for column in texts]
+        idf = TfidfTransformer(sublinear_tf=True).fit(vstack(counts))
+        suspect, *others = (idf.transform(c) for c in counts)
+        cosines = [np.asarray(suspect.multiply(other).sum(axis=1)).ravel() for other in others]
+        # A text without one word has no direction: it resembles nobody, itself included.
         return np.stack(cosines, axis=1).astype(np.float64)
+
+
+@lru_cache(maxsize=128)
+def hashed(texts: tuple[str, ...], ngram: int) -> Any:
+    """Sparse n-gram counts ``(n_texts, 2**20)``. Kept, because self-checks and power read the same columns again."""
+    from sklearn.feature_extraction.text import HashingVectorizer
+
+    vectoriser = HashingVectorizer(
+        token_pattern=r"(?u)\w+|[^\w\s]", ngram_range=(1, ngram), alternate_sign=False, norm=None, dtype=np.float32
+    )
+    return vectoriser.transform(texts)
 
 
 def without_length(closeness: Array, texts: list[list[str]]) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -20,8 +21,8 @@ class StyleDelta:
     Features are z-scored per feature over all answers of the controls and the reference, averaged over items per
     party, and centred on the mean of the candidates:  d(a, b) = 1 - cos(z_a, z_b).
     Closeness of S to j:  c_j = - d(S, j) + mean_{k != j} d(j, k),  k over controls: the second term is j's typicality,
-    without which a candidate in the middle of the field is near to everybody. Unit: cosine distance, -2 … 2. Null
-    hypothesis: the candidate is not S's teacher. Answers too short to have a style (< 8 words) are left out.
+    without which a candidate in the middle of the field is near to everybody. Unit: cosine distance, -2 … 2.
+    Null hypothesis: the candidate is not S's teacher. Answers too short to have a style (< 8 words) are left out.
     """
 
     name: str = "style-delta"
@@ -77,15 +78,21 @@ class StyleDelta:
         return out
 
 
+@lru_cache(maxsize=1 << 14)
+def features_of(text: str) -> Array:
+    """Fingerprint features ``(F,)``. Kept, because ablations leave most texts as they are and self-checks read all again."""
+    from fingerprints import vector
+
+    return vector(text)
+
+
 def standardised(texts: list[list[str]], index: Array, n_items: int) -> Array:
     """Features ``(parties, n_items, F)``: z-scored on the candidates' answers, NaN (undefined) set to the mean, 0.
 
     Spread and mean come from the candidates only, so that S cannot move the yardstick. Features that never vary are
     dropped; z is cut at ±4, because one odd answer must not carry a style.
     """
-    from fingerprints import matrix
-
-    raw = np.stack([matrix(column) for column in texts])
+    raw = np.stack([[features_of(text) for text in column] for column in texts])
     field = raw[1:].reshape(-1, raw.shape[2])
     defined = np.isfinite(field).sum(axis=0) >= 2
     field, raw = field[:, defined], raw[:, :, defined]

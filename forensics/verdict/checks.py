@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..comparators.answer_overlap import AnswerOverlap
-from ..comparators.base import MIN_CONTROLS, MIN_ITEMS, by_item, contrasts, relative, usable_texts
+from ..comparators.base import MIN_CONTROLS, MIN_ITEMS, abstain, by_item, contrasts, relative, usable_texts
 from ..types import Column, LikelihoodRatio, Sample, Score, SelfCheck
 from .calibrate import Population
 from .combine import DECISIVE, joint
@@ -24,37 +24,51 @@ def as_suspect(sample: Sample, column: Column, drop: str | None = None) -> Sampl
     return Sample(sample.units, column, sample.reference, controls)
 
 
-def self_checks(sample: Sample, score: Scorer, population: Population | None, rng: np.random.Generator) -> list[SelfCheck]:
+def fit_to_judge(scores: Sequence[Score], identity: Sequence[Score]) -> list[Score]:
+    """Scores of comparators that know the reference when they see it; the others abstain.
+
+    ``identity`` are the scores of R offered as suspect. They do not depend on S, so nothing is chosen by its answers.
+    """
+    blind = {s.comparator for s in identity if s.status == "ok" and not _stands_out(s)}
+    why = "the reference itself, offered as suspect, does not stand out from the controls here"
+    return [abstain(s.comparator, "insufficient", why, n=s.n) if s.comparator in blind else s for s in scores]
+
+
+def self_checks(
+    sample: Sample, score: Scorer, identity: Sequence[Score], population: Population | None, rng: np.random.Generator
+) -> list[SelfCheck]:
     """Identity (R offered as suspect), positive control (a second draw of R), negative controls (each control)."""
-    checks = [_stands_out("identity", "the reference itself, offered as suspect", score(as_suspect(sample, sample.reference)))]
+    checks = [_identity(identity)]
     if sample.redraw is None:
-        checks.append(SelfCheck("positive-control", None, "recorded answers hold no second draw of the reference"))
+        checks.append(SelfCheck("positive-control", None, "no second draw of the reference is recorded"))
     else:
-        scores = score(as_suspect(sample, sample.redraw))
+        scores = fit_to_judge(score(as_suspect(sample, sample.redraw)), identity)
         checks.append(_judged("positive-control", "a second draw of the reference", scores, population, rng, wants=1))
     if len(sample.controls) <= MIN_CONTROLS:
         why = f"{len(sample.controls)} controls: one of them as suspect would leave fewer than {MIN_CONTROLS}"
         checks.append(SelfCheck("negative-control", None, why))
         return checks
+    if population is None:
+        checks.append(SelfCheck("negative-control", None, "no population to judge the controls by"))
+        return checks
     for name, column in sample.controls.items():
-        scores = score(as_suspect(sample, column, drop=name))
+        scores = fit_to_judge(score(as_suspect(sample, column, drop=name)), identity)
         checks.append(_judged(f"negative-control {name}", f"{name}, offered as suspect", scores, population, rng, wants=0))
     return checks
 
 
-def _measured(scores: Sequence[Score]) -> list[Score]:
-    return [s for s in scores if s.status == "ok"]
+def _stands_out(s: Score) -> bool:
+    """Whether the value lies above 97.5 % of the background."""
+    return s.value is not None and s.value > float(np.quantile(s.null, 0.975))
 
 
-def _stands_out(name: str, what: str, scores: Sequence[Score]) -> SelfCheck:
-    """Passed if the value lies above 97.5 % of the background on every comparator that could be measured."""
-    ok = _measured(scores)
+def _identity(scores: Sequence[Score]) -> SelfCheck:
+    ok = [s for s in scores if s.status == "ok"]
     if not ok:
-        return SelfCheck(name, None, f"{what}: no comparator could be measured")
-    lost = [s.comparator for s in ok if s.value is not None and s.value <= float(np.quantile(s.null, 0.975))]
-    if lost:
-        return SelfCheck(name, False, f"{what}: does not stand out from the background on {', '.join(lost)}")
-    return SelfCheck(name, True, f"{what}: stands out from the background on {len(ok)} of {len(ok)} comparators")
+        return SelfCheck("identity", None, "the reference, offered as suspect: no comparator could be measured")
+    good = [s.comparator for s in ok if _stands_out(s)]
+    detail = f"the reference, offered as suspect, stands out from the controls on {len(good)} of {len(ok)} comparators"
+    return SelfCheck("identity", bool(good), detail)
 
 
 def _judged(
@@ -62,9 +76,12 @@ def _judged(
 ) -> SelfCheck:
     lr: LikelihoodRatio | None = joint(scores, population, rng) if population is not None else None
     if lr is None:
-        if wants:
-            return _stands_out(name, what, scores)
-        return SelfCheck(name, None, f"{what}: no population to judge it by")
+        ok = [s for s in scores if s.status == "ok"]
+        if not wants or not ok:
+            why = "no population to judge it by" if ok else "nothing could be measured"
+            return SelfCheck(name, None, f"{what}: {why}")
+        good = sum(_stands_out(s) for s in ok)
+        return SelfCheck(name, good > 0, f"{what}: stands out from the controls on {good} of {len(ok)} comparators")
     passed = lr.llr > 0 if wants else lr.llr < DECISIVE
     return SelfCheck(name, passed, f"{what}: llr {lr.llr:+.2f} (wanted {'above 0' if wants else f'below {DECISIVE:+.0f}'})")
 

@@ -1,0 +1,140 @@
+"""Lineages of known truth -> the shipped ``zoo`` population: every pair scored through the audit's own code.
+
+Pairs: each student against its teacher (Hp), a quarter student against both of its teachers (Hp), and students,
+independents and bases against teachers that taught them nothing (Hd); among these always the hard negative, a teacher
+of another student of the *same base* who answered the *same prompts*. Descendants (copied weights) carry no label.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..audit import conditions_of, score_all
+from ..backends import open_backend
+from ..backends.base import Backend
+from ..collect import Budget, fill
+from ..comparators import COMPARATORS
+from ..config import AuditConfig
+from ..plan import Party, Plan, gather, make_plan
+from ..probes import load_suite
+from ..serial import dump
+from ..store import Store
+from ..types import Capabilities
+from ..verdict.calibrate import Pair, Population
+
+CONTROLS = 3
+WRONG = 3  # wrong candidates a student
+CARD = (
+    "Models of under half a million parameters, trained from random initialisation on text of seeded grammars, audited "
+    "with the zoo suite, their base known and three controls. It says nothing about any real language model."
+)
+CAPS = Capabilities(top_k=-1, prompt_scoring=True, full_logits=True, weights=True, seed=True, logprob_kind="raw")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One pair to score, with its controls and base by model name."""
+
+    suspect: str
+    candidate: str
+    kind: str
+    label: int | None
+    lineage: str
+    lineages: tuple[str, ...]
+    controls: tuple[str, ...]
+    base: str
+
+
+def jobs(rows: list[dict[str, Any]], seed: int = 0) -> list[Job]:
+    """All pairs of a lineage manifest (`lineages.json`), drawn by one seed."""
+    rng = np.random.default_rng(seed)
+    models = {r["name"]: r for r in rows}
+    teachers = [r["name"] for r in rows if r["role"] == "teacher"]
+    bases = [r["name"] for r in rows if r["role"] == "base"]
+    taught = {b: [n for r in rows if r["base"] == b for n in r["teachers"]] for b in bases}
+    out: list[Job] = []
+    for row in rows:
+        if row["role"] not in ("student", "student-25", "independent", "base", "descendant"):
+            continue
+        true = sorted(row["teachers"], key=lambda t: -row["teachers"][t])
+        if row["role"] == "descendant":
+            true = [row["base"]]
+        base = row["name"] if row["role"] == "base" else row["base"]
+        if base not in bases:
+            base = bases[int(rng.integers(len(bases)))]
+        wrong = [t for t in teachers if t not in true and models[t]["lineage"] != row["lineage"]]
+        rng.shuffle(wrong)
+        near = [t for t in wrong if t in taught[base]]
+        wrong = list(dict.fromkeys([*near[:1], *wrong]))[: 0 if row["role"] == "descendant" else WRONG]
+        for candidate in (*true, *wrong):
+            label = None if row["role"] == "descendant" else int(candidate in true)
+            out.append(_job(row, candidate, label, base, models, teachers, rng))
+    return out
+
+
+def _job(
+    row: dict[str, Any], candidate: str, label: int | None, base: str, models: dict[str, Any], teachers: list[str],
+    rng: np.random.Generator,
+) -> Job:  # fmt: skip
+    touched = {row["lineage"] or row["name"], models[candidate]["lineage"]}
+    touched |= {models[t]["lineage"] for t in row["teachers"]}
+    free = [t for t in teachers if models[t]["lineage"] not in touched]
+    controls = tuple(str(c) for c in rng.choice(free, size=CONTROLS, replace=False))
+    kind = row["role"] if label != 0 else f"{row['role']} of another teacher" if row["teachers"] else row["role"]
+    lineage = row["lineage"] or row["name"]
+    return Job(row["name"], candidate, kind, label, lineage, tuple(sorted(touched)), controls, base)
+
+
+def build_population(models: Path, out: Path, *, progress: Callable[[str], None] = lambda _: None) -> Population:
+    """Score every pair of ``models/lineages.json`` and write the population to ``out``; resumable (its case is kept
+    beside the models)."""
+    rows = json.loads((models / "lineages.json").read_text())
+    work = jobs(rows)
+    pairs = []
+    with Store(models / "population.case") as store:
+        for number, job in enumerate(work, start=1):
+            pairs.append(asyncio.run(_pair(job, models, store)))
+            progress(f"{number}/{len(work)} {job.suspect} against {job.candidate} ({job.kind})")
+    config = _config(work[0], models)
+    conditions = conditions_of(_plan(config))
+    made = {"providers": ["zoo"], **{k: conditions[k] for k in ("suite", "base", "temperature")}, "min_controls": CONTROLS}
+    population = Population("zoo", CARD, made, COMPARATORS.names(), tuple(pairs))
+    out.write_text(json.dumps(json.loads(dump(population)), indent=0) + "\n")
+    return population
+
+
+def _config(job: Job, models: Path) -> AuditConfig:
+    spec = {n: f"hf/{models / n}" for n in (job.suspect, job.candidate, job.base, *job.controls)}
+    controls = tuple(spec[c] for c in job.controls)
+    # A base audited as its own suspect is still a valid pair: training added nothing, and the score must say so.
+    return AuditConfig(spec[job.suspect], spec[job.candidate], controls, base=spec[job.base], suite="zoo")
+
+
+def _plan(config: AuditConfig) -> Plan:
+    specs = config.specs()
+    return make_plan(config, load_suite(config.suite), [Party(n, s, CAPS) for n, s in specs.items()])
+
+
+async def _pair(job: Job, models: Path, store: Store) -> Pair:
+    plan = _plan(_config(job, models))
+    backends: dict[str, Backend] = {p.name: open_backend(p.spec) for p in plan.parties}
+    try:
+        await fill(plan, backends, store, Budget())
+    finally:
+        for backend in backends.values():
+            await backend.close()
+    sample = gather(plan, store)
+    chosen = [COMPARATORS.load(name)() for name in COMPARATORS.names()]
+    scores = score_all(sample, [c if not hasattr(c, "ablate") else type(c)(ablate=False) for c in chosen], 0)
+    values = {s.comparator: None if s.value is None else float(f"{s.value:.6g}") for s in scores}
+    return Pair(job.suspect, job.candidate, job.kind, job.label, job.lineage, job.lineages, values)
+
+
+__all__ = ["Job", "build_population", "jobs"]

@@ -1,0 +1,150 @@
+"""Left half and right half: resuming, budgets, outages, and the same bytes twice."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from forensics import AuditConfig, BackendError, BudgetExceeded, Report, Store, UsageError, audit, collect, judge
+from forensics.collect import estimate
+from forensics.config import load_config, make_config
+from forensics.plan import gather, stored_plan
+
+
+def test_judging_a_case_twice_gives_the_same_bytes(case: Path) -> None:
+    with Store(case, must_exist=True) as store:
+        first, second = judge(store), judge(store)
+    assert first.to_json() == second.to_json()
+    assert Report.from_json(first.to_json()) == first
+    assert first.verdict.decision == "cannot-tell"
+    assert first.verdict.llr is None
+    assert first.exit_code == 3
+    assert [e.comparator for e in first.evidence if e.status == "ok"]
+    assert all(e.llr is None for e in first.evidence)
+
+
+def test_a_stopped_run_resumes_and_asks_nothing_twice(config: AuditConfig) -> None:
+    store = Store(None)
+    with pytest.raises(BudgetExceeded, match="60 requests"):
+        collect(replace(config, max_requests=60), store=store)
+    kept = {(e.party, e.request): e.hash for e in store.entries("answer")}
+    assert 0 < len(kept) <= 60
+    collect(config, store=store)
+    everything = list(store.entries("answer"))
+    assert len({(e.party, e.request) for e in everything}) == len(everything)
+    assert all(kept[e.party, e.request] == e.hash for e in everything if (e.party, e.request) in kept)
+    entries = len(store)
+    collect(config, store=store)
+    assert len(store) == entries
+    store.check()
+
+
+def test_the_plan_is_stored_before_the_first_answer(config: AuditConfig) -> None:
+    store = Store(None)
+    collect(config, store=store)
+    kinds = [e.kind for e in store.entries()]
+    assert kinds.index("plan") < kinds.index("answer")
+    assert set(kinds[: kinds.index("plan")]) == {"handshake"}
+
+
+def test_a_case_takes_no_second_plan(config: AuditConfig) -> None:
+    store = Store(None)
+    collect(config, store=store)
+    with pytest.raises(UsageError, match="another audit"):
+        collect(replace(config, seed=1), store=store)
+
+
+def test_single_failures_are_counted_and_an_outage_is_an_error(config: AuditConfig) -> None:
+    report = audit(replace(config, suspect="toy/sam?fail=4&parent=ref&share=0.7"))
+    assert any(e.status == "ok" and e.n < 40 for e in report.evidence)
+    with pytest.raises(BackendError, match="answered none"):
+        audit(replace(config, suspect="toy/sam?fail=1"))
+
+
+def test_empty_answers_are_reported_not_scored(config: AuditConfig) -> None:
+    report = audit(replace(config, suspect="toy/sam?empty=1"))
+    suspect = next(p for p in report.parties if p.role == "suspect")
+    assert suspect.unusable == suspect.answers
+    assert all(e.status != "ok" for e in report.evidence if e.comparator in ("answer-overlap", "style-delta"))
+    assert any("empty" in line for line in report.limitations)
+
+
+def test_without_controls_nothing_is_said(config: AuditConfig) -> None:
+    report = audit(replace(config, controls=()))
+    assert report.exit_code == 3
+    assert {e.status for e in report.evidence} <= {"insufficient", "unsupported"}
+
+
+def test_without_a_base_the_controls_stand_in(config: AuditConfig) -> None:
+    store = Store(None)
+    report = audit(replace(config, base=None), store=store)
+    found = next(e for e in report.evidence if e.comparator == "cross-likelihood")
+    assert found.status == "ok"
+    sample = gather(stored_plan(store), store)
+    assert ("ann", "reference") in sample.likelihoods
+    assert ("ann", "ann") not in sample.likelihoods
+
+
+def test_a_student_is_nearer_than_a_stranger(config: AuditConfig) -> None:
+    student = audit(config)
+    stranger = audit(replace(config, suspect="toy/zoe"))
+
+    def value(report: Report, name: str) -> float:
+        found = next(e for e in report.evidence if e.comparator == name)
+        assert found.value is not None
+        return found.value
+
+    for name in ("answer-overlap", "next-token-divergence", "cross-likelihood"):
+        assert value(student, name) > value(stranger, name)
+
+
+def test_dry_run_counts_what_is_asked(config: AuditConfig) -> None:
+    store = Store(None)
+    found = estimate(config)
+    collect(config, store=store)
+    promised = sum(p["requests"] + p["scorings"] for p in found["parties"].values())
+    assert sum(1 for _ in store.entries("answer")) == promised
+
+
+def test_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "forensics.toml"
+    path.write_text('[audit]\nsuspect = "toy/a"\nreference = "toy/b"\nseed = 3\n')
+    assert load_config(path).seed == 3
+    monkeypatch.setenv("FORENSICS_SEED", "4")
+    assert load_config(path).seed == 4
+    assert load_config(path, seed=5).seed == 5
+    path.write_text('[audit]\nsuspct = "toy/a"\n')
+    with pytest.raises(UsageError, match="did you mean 'suspect'"):
+        load_config(path)
+    with pytest.raises(UsageError, match="named twice"):
+        make_config({"suspect": "toy/a", "reference": "toy/b", "controls": ("toy/b",)})
+    with pytest.raises(UsageError, match="reference is not given"):
+        make_config({"suspect": "toy/a"})
+
+
+def test_a_suite_is_checked_line_by_line(tmp_path: Path, config: AuditConfig) -> None:
+    path = tmp_path / "bad.jsonl"
+    for text, message in [
+        ('{"prompt": "a"}\n{"prompt"', "bad.jsonl:2: not JSON"),
+        ('{"prompt": " "}', "bad.jsonl:1: an item needs"),
+        ('{"prompt": "a", "family": "wrting"}', "unknown family"),
+        ('{"id": "x", "prompt": "a"}\n{"id": "x", "prompt": "b"}', "occurs twice"),
+        ('{"prompt": "a", "max": 3}', "unknown key 'max'"),
+        ("", "no items"),
+    ]:
+        path.write_text(text)
+        with pytest.raises(UsageError, match=message):
+            audit(replace(config, suite=str(path)))
+
+
+def test_the_record_is_plain_json(case: Path) -> None:
+    with Store(case, must_exist=True) as store:
+        record = json.loads(judge(store).to_json())
+    promised = {"schema_version", "case", "parties", "capabilities", "verdict", "evidence", "exact", "baselines",
+                "self_checks", "limitations", "exhibits", "manifest"}  # fmt: skip
+    assert promised <= set(record)
+    assert {"decision", "llr", "bounds", "interval", "wording", "population", "reasons", "power"} <= set(record["verdict"])
+    assert {"text_blind", "length_only"} <= set(record["baselines"])

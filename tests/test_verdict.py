@@ -1,0 +1,169 @@
+"""Metrics, bounds, calibration and wording."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from forensics.types import ExactResult, LikelihoodRatio, Score, SelfCheck
+from forensics.verdict.bounds import elub, size_bounds
+from forensics.verdict.calibrate import Calibration, Pair, Population, lineage_weights
+from forensics.verdict.combine import decide
+from forensics.verdict.metrics import auc, cllr, cllr_min, false_positive_rate
+from forensics.verdict.wording import statement, strength
+
+
+def population(n: int, gap: float, seed: int = 0, columns: tuple[str, ...] = ("x", "y")) -> Population:
+    rng = np.random.default_rng(seed)
+    pairs = []
+    for i in range(n):
+        for label in (1, 0):
+            scores = {c: float(rng.normal(gap if label else 0.0)) for c in columns}
+            pairs.append(Pair(f"s{i}", f"t{label}{i}", "made", label, f"L{i}", (f"L{i}",), scores))
+    return Population("made", "made for a test", {"suite": "s"}, columns, tuple(pairs))
+
+
+def test_cllr_of_a_system_that_says_nothing_is_one() -> None:
+    assert cllr([0.0, 0.0], [0.0]) == pytest.approx(1.0)
+
+
+def test_cllr_by_hand() -> None:
+    # LR 9 under Hp, LR 1/9 under Hd: both cost log2(1 + 1/9)
+    assert cllr([math.log10(9)], [-math.log10(9)]) == pytest.approx(math.log2(10 / 9))
+
+
+def test_cllr_min_undoes_a_wrong_scale_and_never_exceeds_cllr() -> None:
+    rng = np.random.default_rng(0)
+    p, d = rng.normal(1, 1, 200), rng.normal(-1, 1, 200)
+    assert cllr_min(5 * p + 3, 5 * d + 3) == pytest.approx(cllr_min(p, d))
+    assert cllr_min(p, d) <= cllr(p, d)
+    assert cllr_min([1.0, 2.0], [-1.0]) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_auc_by_hand() -> None:
+    assert auc([1, 3], [2, 0]) == pytest.approx(0.75)
+    assert auc([1, 1], [1]) == pytest.approx(0.5)
+
+
+def test_false_positive_rate_has_the_rule_of_three() -> None:
+    rate, upper = false_positive_rate(np.zeros(100), at=1.0)
+    assert rate == 0.0
+    assert upper == pytest.approx(1 - 0.05 ** (1 / 100))
+
+
+def test_size_bounds() -> None:
+    assert size_bounds(100) == (-2.0, 2.0)
+
+
+def test_elub_of_perfect_separation_is_the_sample_size() -> None:
+    low, high = elub([50.0] * 30, [-50.0] * 30)
+    assert high == pytest.approx(math.log10(30))
+    assert low == pytest.approx(-math.log10(30))
+
+
+def test_elub_of_a_reversed_system_allows_nothing() -> None:
+    assert elub([-1.0] * 30, [1.0] * 30) == (0.0, 0.0)
+
+
+def test_elub_agrees_with_a_search_over_thresholds() -> None:
+    rng = np.random.default_rng(3)
+    p, d = rng.normal(0.8, 0.7, 40), rng.normal(-0.8, 0.7, 25)
+    low, high = elub(p, d)
+
+    def loses(t: float) -> bool:
+        miss = ((p < math.log10(t)).sum() + 1) / (len(p) + 1)
+        alarm = ((d >= math.log10(t)).sum() + 1) / (len(d) + 1)
+        return miss + t * alarm > min(1.0, t)
+
+    grid = np.arange(0.0, 3.0, 0.0005)
+    assert high == pytest.approx(next(g for g in grid if loses(10**g)), abs=2e-3)
+    assert low == pytest.approx(-next(g for g in grid if loses(10**-g)), abs=2e-3)
+
+
+def test_lineage_weights_count_lineages_not_pairs() -> None:
+    label = np.array([1, 1, 1, 0])
+    weights = lineage_weights(label, ["a", "a", "b", "c"])
+    assert weights[:2].sum() == pytest.approx(weights[2])
+    assert weights[label == 1].sum() == pytest.approx(weights[label == 0].sum())
+
+
+def test_the_llr_never_leaves_its_bounds() -> None:
+    calibration = Calibration(population(20, 6.0), ("x", "y"))
+    lr = calibration.llr(np.array([60.0, 60.0]), np.full((5, 2), 60.0), np.random.default_rng(0))
+    assert lr.llr == lr.bounds[1] <= math.log10(20)
+    assert lr.interval[1] <= lr.bounds[1]
+
+
+def test_more_of_the_same_lineages_does_not_widen_the_bounds() -> None:
+    made = population(20, 6.0)
+    again = Population(made.name, made.card, made.conditions, made.columns, made.pairs * 5)
+    assert Calibration(again, made.columns).bounds[1] <= math.log10(20) + 1e-9
+
+
+def test_held_out_llrs_of_noise_say_nothing() -> None:
+    """No information: the mean held-out llr is near 0 for both hypotheses and Cllr near 1."""
+    calibration = Calibration(population(40, 0.0, seed=5), ("x", "y"))
+    label = calibration.table[1]
+    held = calibration.held_out
+    assert 0.9 < cllr(held[label == 1], held[label == 0]) < 1.15
+    assert calibration.bounds[1] < 0.5
+
+
+def test_a_population_of_few_lineages_is_not_usable() -> None:
+    assert not Calibration(population(9, 5.0), ("x",)).usable
+    assert Calibration(population(10, 5.0), ("x",)).usable
+
+
+def test_a_ratio_outside_its_bounds_cannot_be_made() -> None:
+    with pytest.raises(ValueError, match="within the bounds"):
+        LikelihoodRatio(2.0, (-1.0, 1.0), (0.0, 1.0), "p")
+
+
+def test_mismatch_names_what_differs() -> None:
+    made = population(10, 1.0)
+    assert made.mismatch({"suite": "s"}) == ()
+    assert "suite" in made.mismatch({"suite": "t"})[0]
+
+
+@pytest.mark.parametrize(("llr", "word"), [(0.5, "weak"), (-1.5, "moderate"), (2.5, "moderately strong"), (3.5, "strong")])
+def test_the_scale_is_symmetric(llr: float, word: str) -> None:
+    assert strength(llr) == strength(-llr) == word
+
+
+def test_the_statement_is_as_loud_for_hd() -> None:
+    up = statement(LikelihoodRatio(1.2, (-2, 2), (1, 1.5), "p"), "A", "B")
+    down = statement(LikelihoodRatio(-1.2, (-2, 2), (-1.5, -1), "p"), "A", "B")
+    assert up.replace("if A than if B", "if B than if A") == down
+
+
+LR = LikelihoodRatio(1.4, (-1.5, 1.5), (0.9, 1.5), "p")
+
+
+def test_copied_weights_are_never_copied_outputs() -> None:
+    weights = ExactResult("weights", "ok", p=1e-40, n=3)
+    assert decide(LR, (), [weights], [], None).decision == "copied-weights"
+    base = ExactResult("weights", "ok", p=1e-40, n=3, against="reference-base")
+    assert decide(LR, (), [weights, base], [], None).decision == "shared-source"
+    assert decide(LR, (), [], [], None).decision == "copied-outputs"
+
+
+def test_a_failed_self_check_ends_in_cannot_tell() -> None:
+    verdict = decide(LR, (), [], [SelfCheck("identity", False, "no")], None)
+    assert (verdict.decision, verdict.lr) == ("cannot-tell", None)
+    assert decide(LR, (), [], [SelfCheck("identity", None, "not possible")], None).decision == "copied-outputs"
+
+
+def test_an_interval_across_zero_decides_nothing() -> None:
+    wide = LikelihoodRatio(1.2, (-1.5, 1.5), (-0.1, 1.5), "p")
+    assert decide(wide, (), [], [], None).decision == "cannot-tell"
+    against = LikelihoodRatio(-1.2, (-1.5, 1.5), (-1.5, -0.4), "p")
+    assert decide(against, (), [], [], None).decision == "independent"
+
+
+def test_a_score_without_value_needs_a_reason() -> None:
+    with pytest.raises(ValueError, match="reason"):
+        Score("x", "failed")
+    with pytest.raises(ValueError, match="interval"):
+        Score("x", "ok", value=1.0)
