@@ -92,7 +92,7 @@ def _cards(report: Report) -> dict[str, list[Card]]:
 
     found: dict[str, list[Card]] = {"forests": [], "backgrounds": [], "closenesses": []}
     for i, e in enumerate(report.evidence):
-        name = texts.one_line(e.comparator)
+        name = tables.name(e)
         if e.value is not None:
             found["forests"].append(Card(name, Markup(figures.forest(e, f"f{i}")), _row(report, i), _position(e)))
         if e.value is not None and e.background and e.background.histogram:
@@ -103,8 +103,10 @@ def _cards(report: Report) -> dict[str, list[Card]]:
 
 
 def _row(report: Report, i: int) -> tables.Table:
+    """One row of the evidence table, upright, so that it fits a small card."""
     whole = tables.evidence(report)
-    return tables.Table(whole.title, whole.columns[1:6], (whole.rows[i][1:6],))
+    rows = tuple((c.label, v) for c, v in zip(whole.columns, whole.rows[i], strict=True) if c.numeric)
+    return tables.Table(whole.title, (tables.Column("Measure"), tables.Column("Number", True)), rows)
 
 
 def _position(e: EvidenceRecord) -> str:

@@ -67,7 +67,9 @@ def _bullets(lines: tuple[str, ...], empty: str) -> str:
 
 def _first(report: Report) -> list[Block]:
     s = summary.summarise(report)
-    ratio = [f"**{escape(words.WITHHELD)}**"] if s.withheld else [f"- {line}" for line in s.lines]
+    ratio = (
+        [f"**{escape(words.WITHHELD)}** {escape(words.NOT_ONE)}"] if s.withheld else [f"- {line}" for line in s.lines]
+    )
     parts = [
         f"# {escape(s.question)}", f"- **Hp**: {escape(s.hp)}\n- **Hd**: {escape(s.hd)}",
         f"## {s.mark} {escape(s.headline)}", escape(s.meaning), f"**{escape(s.wording)}**", "\n".join(ratio),
@@ -111,7 +113,7 @@ def _exhibit(x: Exhibit) -> str:
     parts = [f"#### {escape(x.item)} ({escape(x.family)})", "Prompt:", fenced(x.prompt)]
     for party, text in x.answers:
         if party in ("suspect", "reference", near):
-            label = f"{party} (nearest control)" if party == near else party
+            label = f"{party} (nearest control)" if party == near and x.closeness else party
             parts += [f"{escape(label)}:", fenced(text) if text else "_(empty answer)_"]
     if x.closeness:
         parts.append(table(tables.closeness_of(x)))

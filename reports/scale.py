@@ -22,6 +22,12 @@ class Segment:
     width: float
     level: int  # 0 or 1, by turns outwards from zero
 
+    @property
+    def label(self) -> str:
+        """Where the word fits below its segment: "always", on "wide" screens only, or "never"."""
+        needed = 7.0 * len(self.word)  # pixels
+        return "always" if 3.1 * self.width >= needed else "wide" if 6.5 * self.width >= needed else "never"
+
 
 @dataclass(frozen=True, slots=True)
 class Scale:

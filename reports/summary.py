@@ -11,8 +11,12 @@ from . import tables, words
 from .text import one_line
 
 DIRECTIONS = (
-    ("for", "Exhibits for Hp", "Items on which the suspect is closer to the reference than the controls predict."),
-    ("against", "Exhibits against Hp", "Items on which it is not, picked by the same rule and shown at the same size."),
+    (
+        "for",
+        "Exhibits for Hp",
+        "The items that speak most for Hp, by one rule. Every case has some, whatever the truth is.",
+    ),
+    ("against", "Exhibits against Hp", "The items that speak most against Hp, by the same rule."),
     ("context", "Context", "Shown for orientation; they carry no weight."),
 )
 

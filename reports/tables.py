@@ -72,7 +72,7 @@ def places(e: EvidenceRecord) -> int | None:
 
 
 def reading(e: EvidenceRecord) -> str:
-    """The last column in words: the mark explained, or why there is no number."""
+    """The second column in words: the mark explained, or why there is no number."""
     reason = one_line(e.reason or "")
     sign = mark(e)
     if sign == ABSTAINED:
@@ -80,19 +80,21 @@ def reading(e: EvidenceRecord) -> str:
     return f"{sign} {READING[sign]}".strip() + (f" ({reason})" if reason else "")
 
 
+def name(e: EvidenceRecord) -> str:
+    """The comparator, and the unit of its value."""
+    return one_line(e.comparator) + (f" ({one_line(e.unit)})" if e.unit and e.value is not None else "")
+
+
 def evidence(report: Report) -> Table:
     """Every comparator is a row, those that abstained too."""
     rows = []
     for e in report.evidence:
         d = places(e)
-        unit = f" {one_line(e.unit)[:24]}" if e.unit and e.value is not None else ""
         rows.append((
-            one_line(e.comparator), n.count(e.n), n.signed(e.value, d) + unit, n.interval(e.interval, d),
-            n.interval(span(e), d), n.share(e.background.above if e.background else None), n.llr(e.llr), reading(e),
+            name(e), reading(e), n.count(e.n), n.signed(e.value, d), n.interval(e.interval, d),
+            n.interval(span(e), d), n.share(e.background.above if e.background else None), n.llr(e.llr),
         ))  # fmt: skip
-    columns = _columns(
-        "Comparator | n# | Value# | 95 % interval# | Background, middle 95 %# | At or above# | llr# | Reading"
-    )
+    columns = _columns("Comparator | Reading | n# | Value# | 95 % interval# | Background range# | At or above# | llr#")
     return Table("Evidence by comparator", columns, tuple(rows), "No comparator was run.")
 
 
@@ -141,8 +143,8 @@ def ablations(report: Report) -> Table:
     rows = []
     for e in report.evidence:
         d = n.decimals((e.value, *(v for _, v in e.ablations)))
-        for name, value in e.ablations:
-            rows.append((one_line(e.comparator), one_line(name), n.signed(value, d), n.signed(e.value, d)))
+        for change, value in e.ablations:
+            rows.append((one_line(e.comparator), one_line(change), n.signed(value, d), n.signed(e.value, d)))
     columns = _columns("Comparator | Changed | Value then# | Value as reported#")
     return Table("Ablations", columns, tuple(rows), "No ablation was made.")
 

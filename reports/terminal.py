@@ -52,7 +52,9 @@ def _verdict(console: Console, s: summary.Summary) -> None:
     from rich.panel import Panel
     from rich.text import Text
 
-    ratio = [Text(words.WITHHELD, style="bold")] if s.withheld else [Text(line) for line in s.lines]
+    ratio = (
+        [Text(words.WITHHELD, style="bold"), Text(words.NOT_ONE)] if s.withheld else [Text(line) for line in s.lines]
+    )
     parts: list[RenderableType] = [
         _pair("Hp", s.hp), _pair("Hd", s.hd), Text(), Text(s.wording, style="bold"), *ratio,
     ]  # fmt: skip
@@ -119,10 +121,13 @@ def _evidence(report: Report) -> RenderableType:
     numeric = [(label, True) for label in ("n", "Value\n95 % interval", "Background\nat or above", "llr")]
     grid = _grid([("Comparator", False), *numeric])
     notes = []
-    for (name, count, value, interval, background, above, llr, reading), e in zip(t.rows, report.evidence, strict=True):
+    for (_, reading, count, value, interval, background, above, llr), e in zip(t.rows, report.evidence, strict=True):
         abstained = reading.startswith(tables.ABSTAINED)
         short = " ".join(reading.replace(":", "").split()[:2]) if tables.mark(e) else "no background"
         cells = ("–", "–") if abstained else (f"{value}\n{interval}", f"{background}\n{above}")
+        name = texts.one_line(e.comparator)
+        if e.unit and not abstained:
+            short += f" ({texts.one_line(e.unit)})"
         grid.add_row(Text(name, style="bold").append(f"\n{short}", style="not bold"), *map(Text, (count, *cells, llr)))
         if e.reason:
             why = reading.removeprefix(tables.ABSTAINED).strip() if abstained else texts.one_line(e.reason)

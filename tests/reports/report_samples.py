@@ -130,7 +130,7 @@ def decided() -> Report:
              "A common teacher that was not among the candidates."),
         ),
         (
-            measured(rng, "cross-likelihood", 0.142, 0.05, 1.08, "nats/byte"),
+            measured(rng, "cross-likelihood", 0.142, 0.05, 1.08, "nats per byte"),
             measured(rng, "answer-overlap", 0.0312, 0.008, 0.71),
             measured(rng, "style-delta", 0.11, 0.12, -0.08, reason="no part-of-speech tagger"),
             measured(rng, "relative-mmd", 0.0041, 0.001, 0.55),

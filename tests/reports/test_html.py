@@ -88,7 +88,7 @@ def test_abstentions_are_rows() -> None:
     page = Page(reports.render(report_samples.decided(), "html"))
     rows = {row[0]: row for row in page.tables[0][1:]}
     assert len(rows) == 7
-    assert "needs log-probs of the prompt" in rows["memorisation"][-1]
+    assert "needs log-probs of the prompt" in rows["memorisation"][1]
 
 
 def test_withheld_is_said_and_no_number_is_made_up() -> None:
@@ -122,3 +122,54 @@ def test_headline_carries_its_strength() -> None:
 
 def test_size_of_a_large_report() -> None:
     assert len(reports.render(report_samples.large(), "html").encode()) < 3_000_000
+
+
+def _contrast(one: str, other: str) -> float:
+    """WCAG 2 contrast ratio of two colours."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
+@pytest.mark.parametrize("text", ["ink", "muted", "link", "hp", "hd", "mark"])
+def test_contrast_is_enough_to_read(theme: int, text: str) -> None:
+    page = reports.render(report_samples.empty(), "html")
+    blocks = re.findall(r":root \{(.*?)\}", page, flags=re.S)
+    colours = dict(re.findall(r"--([\w]+): (#[0-9a-f]{6})", blocks[theme]))
+    for paper in ("page", "paper", "shade", *(["own", "band"] if text == "ink" else [])):
+        assert _contrast(colours[text], colours[paper]) >= 4.5, (text, paper)
+
+
+def test_style_sheet_is_well_formed() -> None:
+    page = reports.render(report_samples.empty(), "html")
+    style = page[page.index("<style>") : page.index("</style>")]
+    depth = 0
+    for character in style:
+        depth += {"{": 1, "}": -1}.get(character, 0)
+        assert 0 <= depth <= 3
+    assert depth == 0
+    assert not re.search(r"[;}]\s*\{", style), "a rule without a selector"
+
+
+@pytest.mark.parametrize(
+    "decision", ["copied-outputs", "copied-weights", "shared-source", "independent", "cannot-tell"]
+)
+def test_every_decision_is_a_word_and_a_mark(decision: str) -> None:
+    from dataclasses import replace
+
+    base = report_samples.withheld()
+    report = replace(base, verdict=replace(base.verdict, decision=decision))  # type: ignore[arg-type]
+    text = Page(reports.render(report, "html")).text
+    assert decision.replace("-", " ").capitalize() in text
+    assert "support for H" not in text.replace("◀ support for Hd", "").split("Glossary")[0]
+
+
+def test_an_unknown_direction_is_shown_as_context() -> None:
+    text = Page(reports.render(report_samples.hostile(), "html")).text
+    assert "they carry no weight" in text
