@@ -67,9 +67,7 @@ def _bullets(lines: tuple[str, ...], empty: str) -> str:
 
 def _first(report: Report) -> list[Block]:
     s = summary.summarise(report)
-    ratio = (
-        [f"**{escape(words.WITHHELD)}** {escape(words.NOT_ONE)}"] if s.withheld else [f"- {line}" for line in s.lines]
-    )
+    ratio = [f"**{escape(words.WITHHELD)}** {escape(s.instead)}"] if s.withheld else [f"- {line}" for line in s.lines]
     parts = [
         f"# {escape(s.question)}", f"- **Hp**: {escape(s.hp)}\n- **Hd**: {escape(s.hd)}",
         f"## {s.mark} {escape(s.headline)}", escape(s.meaning), f"**{escape(s.wording)}**", "\n".join(ratio),

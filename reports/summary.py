@@ -48,6 +48,11 @@ class Summary:
         return f"{self.decision}: {self.strength}" if self.strength else self.decision
 
     @property
+    def instead(self) -> str:
+        """What a missing likelihood ratio means here: an open question, or an answer on other grounds."""
+        return words.NOT_ONE if self.side == "none" else words.OTHER_GROUNDS
+
+    @property
     def withheld(self) -> bool:
         """Whether there is no likelihood ratio."""
         return not self.lines

@@ -52,9 +52,7 @@ def _verdict(console: Console, s: summary.Summary) -> None:
     from rich.panel import Panel
     from rich.text import Text
 
-    ratio = (
-        [Text(words.WITHHELD, style="bold"), Text(words.NOT_ONE)] if s.withheld else [Text(line) for line in s.lines]
-    )
+    ratio = [Text(words.WITHHELD, style="bold"), Text(s.instead)] if s.withheld else [Text(line) for line in s.lines]
     parts: list[RenderableType] = [
         _pair("Hp", s.hp), _pair("Hd", s.hd), Text(), Text(s.wording, style="bold"), *ratio,
     ]  # fmt: skip

@@ -28,6 +28,7 @@ STATUS: Mapping[str, str] = MappingProxyType({
 })  # fmt: skip
 
 WITHHELD = "Withheld: no likelihood ratio is given."
+OTHER_GROUNDS = "The answer above rests on the reasons given with it, not on a ratio."
 NOT_ONE = "That is not a ratio of 1, which would say that neither side is favoured: the question stays open."
 AT_BOUND = "The value lies at the bound: the population supports nothing beyond it, whatever the data show."
 NO_EXACT = (

@@ -167,6 +167,7 @@ def test_every_decision_is_a_word_and_a_mark(decision: str) -> None:
     report = replace(base, verdict=replace(base.verdict, decision=decision))  # type: ignore[arg-type]
     text = Page(reports.render(report, "html")).text
     assert decision.replace("-", " ").capitalize() in text
+    assert ("the question stays open" in text) == (decision == "cannot-tell")
     assert "support for H" not in text.replace("◀ support for Hd", "").split("Glossary")[0]
 
 
