@@ -153,11 +153,13 @@ def _parties(plan: Plan, sample: Sample) -> list[PartyRecord]:
 
 
 def _baselines(length: Score) -> dict[str, Baseline]:
-    blind = "A rule that reads no answer has a likelihood ratio of 1 (llr 0): who sells a model is a prior, not a finding."
+    blind = (
+        "A rule that reads no answer has a likelihood ratio of 1 (llr 0): who sells a model is a prior, not a finding."
+    )
     if length.status == "ok":
         share = background(length)
         detail = (
-            "The same contrast from nothing but the lengths of answers (log scale). Where this stands out as much as the "
+            "The same contrast from nothing but the answers' lengths (log scale). Where this stands out as much as the "
             f"comparators do, length explains them; here {share.above:.0%} of the background is at or above it."  # type: ignore[union-attr]
         )
     else:
@@ -168,14 +170,12 @@ def _baselines(length: Score) -> dict[str, Baseline]:
     }
 
 
-def _limitations(
-    plan: Plan, sample: Sample, exact: Sequence[ExactResult], population: Population | None
-) -> list[str]:
+def _limitations(plan: Plan, sample: Sample, exact: Sequence[ExactResult], population: Population | None) -> list[str]:
     out = [
         "Similarity to the reference is expected of any two modern assistants; every number here is relative to the "
         f"{len(plan.controls)} controls, and is no better than they are.",
-        "Training on a public corpus of the reference's outputs, or on a common third teacher, leaves the same traces as "
-        "training on the reference itself; nothing here separates them.",
+        "Training on a public corpus of the reference's outputs, or on a common third teacher, leaves the same traces "
+        "as training on the reference itself; nothing here separates them.",
         "The number of prompts is not a number of independent observations: one suspect is one model.",
     ]
     if population is None:
@@ -187,13 +187,17 @@ def _limitations(
     if plan.party("base") is None:
         out.append("The suspect's base is not part of the case: what it inherited from its base is not taken off.")
     if plan.recorded:
-        out.append("Answers were recorded elsewhere: sampling, system prompt and dates are as their owner says, not measured.")
+        out.append(
+            "Answers were recorded elsewhere: sampling, system prompt and dates are as their owner says, not measured."
+        )
     elif sample.redraw is None:
         out.append("No second draw of the reference was collected, so there is no positive control.")
     out.extend(plan.notes)
     for party in _parties(plan, sample):
         if party.unusable:
-            out.append(f"{party.name}: {party.unusable} of {party.answers} answers were empty, blocked or cut to nothing; they are not scored.")
+            out.append(
+                f"{party.name}: {party.unusable} of {party.answers} answers were empty or blocked and are not scored."
+            )
     return out + _lengths(plan, sample)
 
 
@@ -206,7 +210,9 @@ def _lengths(plan: Plan, sample: Sample) -> list[str]:
     near = max(suspect, reference) / min(suspect, reference)
     far = min(max(suspect, o) / min(suspect, o) for o in others)
     if far > 1.5 * near:
-        return ["One-sided length: the suspect's answers are about as long as the reference's and no control's are; add controls of that length."]
+        return [
+            "One-sided length: suspect and reference write about equally much and no control does; add such a control."
+        ]
     return []
 
 
@@ -227,7 +233,9 @@ def _manifest(plan: Plan, store: Store, conditions: Mapping[str, Any], populatio
         "suite_digest": plan.suite_digest,
         "seed": plan.config.seed,
         "conditions": dict(conditions),
-        "population": None if population is None else {"name": population.name, "digest": population.digest, "lineages": lineages},
+        "population": None
+        if population is None
+        else {"name": population.name, "digest": population.digest, "lineages": lineages},
         "files": {e.party: store.body(e.raw).decode() for e in store.entries("file")},
         "first_answer": received[0] if received else None,
         "last_answer": received[-1] if received else None,

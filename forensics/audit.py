@@ -49,7 +49,11 @@ def compare(config: AuditConfig, *, store: Store | None = None, progress: Listen
 
 
 def judge(
-    store: Store, *, progress: Listener = silent, population: str | None = None, comparators: tuple[str, ...] | None = None
+    store: Store,
+    *,
+    progress: Listener = silent,
+    population: str | None = None,
+    comparators: tuple[str, ...] | None = None,
 ) -> Report:
     """The right half: a stored case in, a report out. Population and comparators may differ from the stored plan's.
 

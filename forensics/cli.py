@@ -1,8 +1,10 @@
-"""The command ``forensics``: commands, streams and exit codes. The only module that prints results or imports reports."""
+"""The command ``forensics``: commands, streams, exit codes. The only module that prints results or imports reports."""
 
 from __future__ import annotations
 
+import logging
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,23 +23,33 @@ EPILOG = (
 )
 app = typer.Typer(
     name="forensics", no_args_is_help=True, add_completion=True, rich_markup_mode=None, epilog=EPILOG,
-    pretty_exceptions_enable=False, help="How likely is it that a model was trained on another model's outputs, and why.",
+    pretty_exceptions_enable=False, help="How likely is it that a model was trained on another model's outputs?",
 )  # fmt: skip
-zoo_app = typer.Typer(name="zoo", no_args_is_help=True, help="The shipped models of known lineage.", rich_markup_mode=None)
+zoo_app = typer.Typer(
+    name="zoo", no_args_is_help=True, help="The shipped models of known lineage.", rich_markup_mode=None
+)
 app.add_typer(zoo_app)
 
-Suspect = Annotated[str | None, typer.Option("--suspect", "-S", help="The suspect: provider/name, or a file of answers.")]
+Suspect = Annotated[
+    str | None, typer.Option("--suspect", "-S", help="The suspect: provider/name, or a file of answers.")
+]
 Reference = Annotated[str | None, typer.Option("--reference", "-R", help="The alleged teacher.")]
-Control = Annotated[list[str] | None, typer.Option("--control", "-C", help="An unrelated model; repeat it, three or more.")]
+Control = Annotated[
+    list[str] | None, typer.Option("--control", "-C", help="An unrelated model; repeat it, three or more.")
+]
 Base = Annotated[str | None, typer.Option("--base", "-B", help="The suspect's base, or an earlier release of it.")]
 SuiteOption = Annotated[str | None, typer.Option("--suite", help="A shipped suite's name or a .jsonl file of items.")]
 Case = Annotated[Path | None, typer.Option("--case", help="The case file to write or to continue.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="forensics.toml, or a pyproject.toml.")]
-Output = Annotated[list[Path] | None, typer.Option("--output", "-o", help="Write the report: .html, .md or .json; repeatable.")]
+Output = Annotated[
+    list[Path] | None, typer.Option("--output", "-o", help="Write the report: .html, .md or .json; repeatable.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the report record and nothing else.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Seed of sampling and resampling (default 0).")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no remarks.")]
-MaxRequests = Annotated[int | None, typer.Option("--max-requests", help="Stop (exit 4, resumable) before more requests.")]
+MaxRequests = Annotated[
+    int | None, typer.Option("--max-requests", help="Stop (exit 4, resumable) before more requests.")
+]
 MaxTokens = Annotated[int | None, typer.Option("--max-tokens", help="Stop (exit 4, resumable) after this many tokens.")]
 PopulationOption = Annotated[str | None, typer.Option("--population", help="auto, none, or a population's name.")]
 Temperature = Annotated[float | None, typer.Option("--temperature", help="Sampling temperature (default 1).")]
@@ -47,7 +59,9 @@ SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Count unreadable line
 @app.command()
 @guarded
 def demo(
-    output: Annotated[Path, typer.Option("--output", "-o", help="The directory to write the reports into.")] = Path("."),
+    output: Annotated[Path, typer.Option("--output", "-o", help="The directory to write the reports into.")] = Path(
+        "."
+    ),
     quiet: Quiet = False,
 ) -> int:
     """Audit two shipped models of known lineage, a student and its sibling, and write report.html."""
@@ -76,12 +90,12 @@ def audit(
     suspect: Suspect = None, reference: Reference = None, control: Control = None, base: Base = None,
     suite: SuiteOption = None, case: Case = None, config: ConfigFile = None, output: Output = None, json: Json = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be asked, and ask nothing.")] = False,
-    seed: Seed = None, max_requests: MaxRequests = None, max_tokens: MaxTokens = None, population: PopulationOption = None,
-    temperature: Temperature = None, quiet: Quiet = False,
+    seed: Seed = None, max_requests: MaxRequests = None, max_tokens: MaxTokens = None,
+    population: PopulationOption = None, temperature: Temperature = None, quiet: Quiet = False,
 ) -> int:  # fmt: skip
     """Ask suspect, reference and controls the same things, and say how likely Hp is. Exit 0, 3, 4 or 5."""
-    settings = _config(config, suspect=suspect, reference=reference, controls=control, base=base, suite=suite, seed=seed,
-                       max_requests=max_requests, max_total_tokens=max_tokens, population=population,
+    settings = _config(config, suspect=suspect, reference=reference, controls=control, base=base, suite=suite,
+                       seed=seed, max_requests=max_requests, max_total_tokens=max_tokens, population=population,
                        temperature=temperature)  # fmt: skip
     if dry_run:
         return _dry_run(settings, json)
@@ -101,11 +115,12 @@ def audit(
 def collect(
     suspect: Suspect = None, reference: Reference = None, control: Control = None, base: Base = None,
     suite: SuiteOption = None, case: Case = None, config: ConfigFile = None, seed: Seed = None,
-    max_requests: MaxRequests = None, max_tokens: MaxTokens = None, temperature: Temperature = None, quiet: Quiet = False,
+    max_requests: MaxRequests = None, max_tokens: MaxTokens = None, temperature: Temperature = None,
+    quiet: Quiet = False,
 ) -> int:  # fmt: skip
     """Fill a case file and judge nothing; run it again to continue."""
-    settings = _config(config, suspect=suspect, reference=reference, controls=control, base=base, suite=suite, seed=seed,
-                       max_requests=max_requests, max_total_tokens=max_tokens, temperature=temperature)  # fmt: skip
+    settings = _config(config, suspect=suspect, reference=reference, controls=control, base=base, suite=suite,
+                       seed=seed, max_requests=max_requests, max_total_tokens=max_tokens, temperature=temperature)  # fmt: skip
     from .collect import collect as run
     from .store import Store
 
@@ -132,7 +147,9 @@ def compare(
     _check_outputs(output)
     if case is not None and suspect is None and config is None:
         if reference or control or base or seed is not None:
-            raise UsageError("a stored case already has its parties and its seed: give --case alone, or files without it")
+            raise UsageError(
+                "a stored case already has its parties and its seed: give --case alone, or files without it"
+            )
         with Store(case, must_exist=True) as store, bars(quiet) as progress:
             return _finish(judge(store, progress=progress, population=population), output, json, quiet)
     settings = _config(config, suspect=suspect, reference=reference, controls=control, base=base, seed=seed,
@@ -243,7 +260,9 @@ def init(
 @guarded
 def zoo_build(
     output: Annotated[Path, typer.Option("--output", "-o", help="The directory to build into.")],
-    model: Annotated[list[str] | None, typer.Option("--model", help="Only this model (and its parents); repeatable.")] = None,
+    model: Annotated[
+        list[str] | None, typer.Option("--model", help="Only this model (and its parents); repeatable.")
+    ] = None,
 ) -> int:
     """Train the shipped models again from nothing (two CPU cores, well under 20 minutes; resumable)."""
     from .zoo.build import build
@@ -286,7 +305,10 @@ def _dry_run(config: AuditConfig, json: bool) -> int:
     if json:
         sys.stdout.write(dumps(found, indent=2) + "\n")
         return 0
-    rows = [(name, str(p["requests"]), str(p["scorings"]), str(p["max_output_tokens"])) for name, p in found["parties"].items()]
+    rows = [
+        (name, str(p["requests"]), str(p["scorings"]), str(p["max_output_tokens"]))
+        for name, p in found["parties"].items()
+    ]
     total = [sum(p[k] for p in found["parties"].values()) for k in ("requests", "scorings", "max_output_tokens")]
     title = f"suite {found['suite']}: {found['items']} items; the most that would be asked"
     _table(title, ("party", "requests", "scorings", "output tokens"), [*rows, ("all", *map(str, total))])
@@ -303,10 +325,11 @@ def _finish(record: Report, output: list[Path] | None, json: bool, quiet: bool) 
 
 
 def _print(record: Report) -> None:
-    import reports
+    from rich.console import Console
 
-    sys.stdout.write(reports.render(record, "terminal"))
-    sys.stdout.flush()
+    from reports.terminal import print_report
+
+    print_report(record, Console(highlight=False, emoji=False, markup=False))
 
 
 def _load(source: Path) -> Report:
@@ -357,7 +380,7 @@ def _save(path: Path, text: str) -> None:
         raise UsageError(f"cannot write {path}: {error.strerror}") from error
 
 
-def _table(title: str, head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def _table(title: str, head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -372,6 +395,8 @@ def _table(title: str, head: tuple[str, ...], rows: list[tuple[str, ...]]) -> No
 
 def main() -> None:
     """Entry point of the command."""
+    # Libraries' log lines are not ours to show; what matters of them reaches the user as an error or a report line.
+    logging.getLogger().addHandler(logging.NullHandler())
     app()
 
 

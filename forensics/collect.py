@@ -20,7 +20,7 @@ from .errors import BudgetExceeded, ForensicsError, UnavailableError, UsageError
 from .exact import EXACT
 from .plan import Party, Plan, make_plan, save_plan
 from .probes import Suite, load_suite
-from .serial import _adapter, dump
+from .serial import adapter, dump
 from .store import Store
 from .types import Capabilities, Listener, ModelSpec, Progress, Reply, Request, canonical, silent
 
@@ -39,7 +39,9 @@ class Budget:
     def take(self, batch: Sequence[Request]) -> None:
         """Errors: `BudgetExceeded` before a request that would exceed the budget is sent."""
         if self.requests is not None and self.asked + len(batch) > self.requests:
-            raise BudgetExceeded(f"the budget of {self.requests} requests is used up; continue with a larger --max-requests")
+            raise BudgetExceeded(
+                f"the budget of {self.requests} requests is used up; continue with a larger --max-requests"
+            )
         if self.tokens is not None and self.used >= self.tokens:
             raise BudgetExceeded(f"the budget of {self.tokens} tokens is used up; continue with a larger --max-tokens")
         self.asked += len(batch)
@@ -102,7 +104,9 @@ def answers_wanted(plan: Plan) -> dict[str, list[Request]]:
 
 def scorings_wanted(plan: Plan, store: Store) -> dict[str, list[Request]]:
     """Scorer -> requests that score the answers of reference and controls."""
-    return {s: [r for rs in authors.values() for r in rs if r is not None] for s, authors in plan.scorings(store).items()}
+    return {
+        s: [r for rs in authors.values() for r in rs if r is not None] for s, authors in plan.scorings(store).items()
+    }
 
 
 async def handshake(backend: Backend, store: Store) -> Capabilities:
@@ -111,18 +115,22 @@ async def handshake(backend: Backend, store: Store) -> Capabilities:
     stored = store.last("handshake", spec)
     if stored is None:
         caps, evidence = await backend.handshake()
-        body = {"capabilities": _adapter(Capabilities).dump_python(caps, mode="json"),
+        body = {"capabilities": adapter(Capabilities).dump_python(caps, mode="json"),
                 "evidence": base64.b64encode(evidence).decode()}  # fmt: skip
         stored = canonical(body)
         store.note("handshake", spec, stored, received_at=caps.observed_at or "")
-    found: Capabilities = _adapter(Capabilities).validate_python(json.loads(stored)["capabilities"])
+    found: Capabilities = adapter(Capabilities).validate_python(json.loads(stored)["capabilities"])
     return replace(found, notes=tuple(found.notes))
 
 
 def compare_weights(plan: Plan, backends: dict[str, Backend], store: Store, progress: Listener) -> None:
     """The exact test that needs nothing but open weights; its results are kept in the case, once."""
     folders = {name: getattr(b, "weights_dir", lambda: None)() for name, b in backends.items()}
-    wanted = [("suspect", "reference", "reference"), ("suspect", "base", "base"), ("base", "reference", "reference-base")]
+    wanted = [
+        ("suspect", "reference", "reference"),
+        ("suspect", "base", "base"),
+        ("base", "reference", "reference-base"),
+    ]
     done = {entry.party for entry in store.entries("exact")}
     for one, other, label in wanted:
         if folders.get(one) is None or folders.get(other) is None or label in done:
@@ -201,7 +209,9 @@ def _first(error: BaseException) -> BaseException:
     return next((e for e in inner if isinstance(e, ForensicsError)), inner[0])
 
 
-def estimate(config: AuditConfig, suite: Suite | None = None, caps: Callable[[ModelSpec], Capabilities] | None = None) -> dict[str, Any]:
+def estimate(
+    config: AuditConfig, suite: Suite | None = None, caps: Callable[[ModelSpec], Capabilities] | None = None
+) -> dict[str, Any]:
     """What an audit would ask, without asking anything: requests and the largest number of tokens, per party."""
     suite = suite or load_suite(config.suite)
     specs = config.specs()

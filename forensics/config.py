@@ -47,7 +47,9 @@ class AuditConfig:
             raise UsageError(f"seed must not be negative, not {self.seed}")
         same = {c for c in self.controls if self.controls.count(c) > 1 or c in (self.suspect, self.reference)}
         if same:
-            raise UsageError(f"{sorted(same)[0]} is named twice: a control must differ from suspect, reference and other controls")
+            raise UsageError(
+                f"{sorted(same)[0]} is named twice: a control must differ from suspect, reference and other controls"
+            )
 
     @property
     def sampling(self) -> Sampling:
@@ -82,7 +84,7 @@ def short_name(spec: ModelSpec) -> str:
 def load_config(path: str | Path | None = None, **flags: Any) -> AuditConfig:
     """Flag > environment (``FORENSICS_SUITE`` …) > file > default.
 
-    The file is ``forensics.toml`` or a ``pyproject.toml`` with ``[tool.forensics]``. Errors: `UsageError` that names the
+    The file is ``forensics.toml`` or a ``pyproject.toml`` with ``[tool.forensics]``. Errors: `UsageError` naming the
     file or variable and the key.
     """
     values = _from_file(path) if path is not None else {}

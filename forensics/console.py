@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -56,11 +57,10 @@ def guarded(function: Callable[P, int | None]) -> Callable[P, None]:
 
 
 def _interrupted() -> NoReturn:
-    try:
-        say(f"forensics: interrupted; {KEPT}")
-    finally:
-        # A second Ctrl-C while we say so must not turn into a traceback.
-        leave(INTERRUPTED)
+    # A second Ctrl-C while we leave must turn neither into a traceback nor into another exit code.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    say(f"forensics: interrupted; {KEPT}")
+    leave(INTERRUPTED)
 
 
 @contextmanager

@@ -48,7 +48,7 @@ class UnavailableError(BackendError):
     """Nothing answers, or the model's files are not there."""
 
 
-class BudgetExceeded(ForensicsError):
+class BudgetExceeded(ForensicsError):  # noqa: N818 - the contract's word
     """The budget of requests or tokens is used up; what was collected is kept."""
 
     exit_code = 4

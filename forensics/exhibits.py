@@ -44,7 +44,11 @@ def _exhibit(sample: Sample, row: int, direction: str, closeness: np.ndarray | N
         (name, float(f"{v:.6g}")) for name, v in zip(sample.candidates, closeness, strict=True)
     )  # fmt: skip
     request = unit.request
-    prompt = request.prompt if request.prompt is not None else "\n\n".join(f"{m.role}: {m.content}" for m in request.messages)
+    prompt = (
+        request.prompt
+        if request.prompt is not None
+        else "\n\n".join(f"{m.role}: {m.content}" for m in request.messages)
+    )
     return Exhibit(
         item=unit.item,
         family=unit.family,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-Listing = tuple[str, tuple[str, ...], list[tuple[str, ...]]]
+Listing = tuple[str, tuple[str, ...], Sequence[tuple[str, ...]]]
 
 
 def _first_line(thing: object) -> str:
@@ -22,7 +22,11 @@ def probes() -> Listing:
         mine = [i for i in items if i.family == name]
         asked, tokens = sum(i.samples for i in mine), sum(i.samples * (i.max_tokens or 0) for i in mine)
         rows.append((name, probe.evidence, probe.lane, str(len(mine)), str(asked), str(tokens)))
-    return "probe families (cost a party in the core suite)", ("family", "evidence for", "lane", "items", "requests", "tokens"), rows
+    return (
+        "probe families (cost a party in the core suite)",
+        ("family", "evidence for", "lane", "items", "requests", "tokens"),
+        rows,
+    )
 
 
 def comparators() -> Listing:
@@ -50,7 +54,11 @@ def backends() -> Listing:
         "replay": "a stored case",
         "toy": "an in-memory mock, for trying a configuration",
     }
-    return "backends", ("provider", "what it reaches"), [(n, about.get(n, "an installed extension")) for n in BACKENDS.names()]
+    return (
+        "backends",
+        ("provider", "what it reaches"),
+        [(n, about.get(n, "an installed extension")) for n in BACKENDS.names()],
+    )
 
 
 def exact() -> Listing:

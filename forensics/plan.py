@@ -30,7 +30,7 @@ class Party:
 
     name: str
     spec: ModelSpec
-    capabilities: Capabilities = Capabilities()
+    capabilities: Capabilities
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +78,7 @@ class Plan:
             scorers = [p for p in scorers if p.name in ("suspect", "base")]
         authors = [p for p in self.parties if p.name not in ("suspect", "base")]
         columns = {a.name: [self._target(store, a, r) for r in self.requests] for a in authors}
-        return {
-            s.name: {name: tuple(column) for name, column in columns.items() if name != s.name} for s in scorers
-        }
+        return {s.name: {name: tuple(column) for name, column in columns.items() if name != s.name} for s in scorers}
 
     def _target(self, store: Store, author: Party, request: Request) -> Request | None:
         if request.probe not in PROBES.names() or not family(request.probe).scored:
@@ -161,7 +159,9 @@ def gather(plan: Plan, store: Store) -> Sample:
     }
     redraws = {r.item: r for r in plan.redraws()}
     second = _column(
-        store, _spec(plan, "reference"), [redraws.get(r.item) if r.sample == 0 and _text(r) else None for r in plan.requests]
+        store,
+        _spec(plan, "reference"),
+        [redraws.get(r.item) if r.sample == 0 and _text(r) else None for r in plan.requests],
     )
     return Sample(
         units=units,
@@ -180,7 +180,7 @@ def _text(request: Request) -> bool:
 
 def _spec(plan: Plan, name: str) -> ModelSpec:
     party = plan.party(name)
-    assert party is not None  # noqa: S101 - scorers and authors come from the plan itself
+    assert party is not None
     return party.spec
 
 

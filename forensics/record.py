@@ -6,6 +6,7 @@ withheld, and never outside ``bounds``.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -170,7 +171,9 @@ class Report:
         """The record as JSON text, two-space indented, newline at the end; the same report gives the same text."""
         import json
 
-        return json.dumps(json.loads(dump(self)), ensure_ascii=False, indent=2) + "\n"
+        text = json.dumps(json.loads(dump(self)), ensure_ascii=False, indent=2) + "\n"
+        # JSON itself escapes only the controls below U+0020; a terminal obeys those of U+007F to U+009F too.
+        return re.sub("[\x7f-\x9f]", lambda m: f"\\u{ord(m[0]):04x}", text)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Report:
@@ -187,10 +190,11 @@ class Report:
 
         rows = "".join(
             f"<tr><td>{escape(e.comparator)}</td><td>{escape(e.status)}</td>"
-            f"<td>{'' if e.value is None else f'{e.value:+.4g}'}</td><td>{e.n}</td><td>{escape(e.reason or '')}</td></tr>"
+            f"<td>{'' if e.value is None else f'{e.value:+.4g}'}</td><td>{e.n}</td>"
+            f"<td>{escape(e.reason or '')}</td></tr>"
             for e in self.evidence
         )
         return (
-            f"<p><b>{escape(self.verdict.decision)}</b>: {escape(self.verdict.wording)}</p><table><tr><th>comparator</th>"
-            f"<th>status</th><th>value</th><th>n</th><th>reason</th></tr>{rows}</table>"
+            f"<p><b>{escape(self.verdict.decision)}</b>: {escape(self.verdict.wording)}</p><table><tr>"
+            "<th>comparator</th><th>status</th><th>value</th><th>n</th><th>reason</th></tr>{rows}</table>"
         )

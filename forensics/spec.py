@@ -27,12 +27,16 @@ def parse_spec(text: str) -> ModelSpec:
     if provider not in BACKENDS.names() and Path(text).is_file():
         return _file(text)
     if not slash or not name:
-        raise UsageError(f"{text!r} is no model spec and no file: write provider/name, e.g. hf/models/mine or zoo/student")
+        raise UsageError(
+            f"{text!r} is no model spec and no file: write provider/name, e.g. hf/models/mine or zoo/student"
+        )
     BACKENDS.load(provider)
     options = tuple(sorted(parse_qsl(query, keep_blank_values=True)))
     for key, _value in options:
         if any(word in key.lower() for word in SECRET_WORDS):
-            raise UsageError(f"option {key!r} of {provider}/{name} looks like a secret: set it in the environment instead")
+            raise UsageError(
+                f"option {key!r} of {provider}/{name} looks like a secret: set it in the environment instead"
+            )
     return ModelSpec(provider, name, options)
 
 

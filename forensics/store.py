@@ -12,7 +12,7 @@ import sqlite3
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
@@ -71,7 +71,9 @@ class Store:
         last = self._db.execute("SELECT seq, hash FROM entry ORDER BY seq DESC LIMIT 1").fetchone()
         if last:
             self._count, self._head = last
-        for party, request, parsed in self._db.execute("SELECT party, request, parsed FROM entry WHERE kind = 'answer'"):
+        for party, request, parsed in self._db.execute(
+            "SELECT party, request, parsed FROM entry WHERE kind = 'answer'"
+        ):
             self._known[party, request] = parsed
 
     def _open(self) -> None:
@@ -89,7 +91,9 @@ class Store:
     def __enter__(self) -> Store:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -136,7 +140,7 @@ class Store:
         last = self._db.execute("SELECT seq, hash FROM entry ORDER BY seq DESC LIMIT 1").fetchone()
         seq, head = (last[0] + 1, last[1]) if last else (1, GENESIS)
         row = Entry(seq, kind, party, request, self._put(raw), self._put(parsed), received_at, "")
-        row = Entry(*list(asdict(row).values())[:-1], link(head, row))
+        row = replace(row, hash=link(head, row))
         self._db.execute("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?)", tuple(asdict(row).values()))
         return row
 
@@ -164,17 +168,17 @@ class Store:
         try:
             data = zlib.decompress(row[0])
         except zlib.error as error:
-            raise EvidenceError(f"{self.path or 'case'}: body {digest[:12]} can't be unpacked: it was changed") from error
+            raise EvidenceError(
+                f"{self.path or 'case'}: body {digest[:12]} can't be unpacked: it was changed"
+            ) from error
         if sha256(data) != digest:
             raise EvidenceError(f"{self.path or 'case'}: body {digest[:12]} was changed")
         return data
 
     def entries(self, kind: str | None = None) -> Iterator[Entry]:
         """The chain in order, all of it or one kind."""
-        query, args = "SELECT * FROM entry", ()
-        if kind is not None:
-            query, args = query + " WHERE kind = ?", (kind,)  # type: ignore[assignment]
-        with closing(self._db.execute(query + " ORDER BY seq", args)) as rows:
+        query = "SELECT * FROM entry WHERE :kind IS NULL OR kind = :kind ORDER BY seq"
+        with closing(self._db.execute(query, {"kind": kind})) as rows:
             for row in rows:
                 yield Entry(*row)
 
@@ -200,7 +204,9 @@ class Store:
         try:
             for number, entry in enumerate(self.entries(), start=1):
                 if entry.seq != number or link(head, entry) != entry.hash:
-                    raise EvidenceError(f"{self.path or 'case'}: entry {entry.seq} ({entry.kind}) breaks the hash chain")
+                    raise EvidenceError(
+                        f"{self.path or 'case'}: entry {entry.seq} ({entry.kind}) breaks the hash chain"
+                    )
                 for digest in {entry.raw, entry.parsed}:
                     self.body(digest)
                 head = entry.hash

@@ -285,7 +285,7 @@ class LikelihoodRatio:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A score and, if a matching population allows one, its own likelihood ratio. These are dependent: never add them."""
+    """A score and, if a population allows one, its own likelihood ratio. These are dependent: never add them."""
 
     score: Score
     lr: LikelihoodRatio | None

@@ -146,5 +146,7 @@ def test_the_record_is_plain_json(case: Path) -> None:
     promised = {"schema_version", "case", "parties", "capabilities", "verdict", "evidence", "exact", "baselines",
                 "self_checks", "limitations", "exhibits", "manifest"}  # fmt: skip
     assert promised <= set(record)
-    assert {"decision", "llr", "bounds", "interval", "wording", "population", "reasons", "power"} <= set(record["verdict"])
+    assert {"decision", "llr", "bounds", "interval", "wording", "population", "reasons", "power"} <= set(
+        record["verdict"]
+    )
     assert {"text_blind", "length_only"} <= set(record["baselines"])

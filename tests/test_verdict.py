@@ -127,7 +127,9 @@ def test_mismatch_names_what_differs() -> None:
     assert "suite" in made.mismatch({"suite": "t"})[0]
 
 
-@pytest.mark.parametrize(("llr", "word"), [(0.5, "weak"), (-1.5, "moderate"), (2.5, "moderately strong"), (3.5, "strong")])
+@pytest.mark.parametrize(
+    ("llr", "word"), [(0.5, "weak"), (-1.5, "moderate"), (2.5, "moderately strong"), (3.5, "strong")]
+)
 def test_the_scale_is_symmetric(llr: float, word: str) -> None:
     assert strength(llr) == strength(-llr) == word
 

@@ -15,10 +15,38 @@ from ..errors import UsageError
 from ..serial import dump
 from ..types import Capabilities, Completion, ModelSpec, Reply, Request, TokenLogprob, Usage, canonical
 
-WORDS = (
-    "river stone lamp window garden amber quiet motor signal harvest cotton ladder violet engine meadow copper "
-    "thunder basket harbor marble velvet orchard pepper canyon silver anchor willow cinder maple ribbon"
-).split()
+WORDS = [
+    "river",
+    "stone",
+    "lamp",
+    "window",
+    "garden",
+    "amber",
+    "quiet",
+    "motor",
+    "signal",
+    "harvest",
+    "cotton",
+    "ladder",
+    "violet",
+    "engine",
+    "meadow",
+    "copper",
+    "thunder",
+    "basket",
+    "harbor",
+    "marble",
+    "velvet",
+    "orchard",
+    "pepper",
+    "canyon",
+    "silver",
+    "anchor",
+    "willow",
+    "cinder",
+    "maple",
+    "ribbon",
+]
 LENGTH = 30
 
 
@@ -64,7 +92,6 @@ class ToyBackend:
             words = request.target.split()
         else:
             words = [self._draw(weights, request, i) for i in range(min(LENGTH, request.sampling.max_tokens))]
-        # Gumbel ranking is stable, so the listed alternatives are too.
         top = tuple((f" {w}".encode(), lp) for w, lp in sorted(weights, key=lambda p: -p[1]))
         k = len(top) if request.top_logprobs < 0 else request.top_logprobs
         floor = None if k >= len(top) else (top[k - 1][1] if k else None)
@@ -78,8 +105,13 @@ class ToyBackend:
 
     def _draw(self, weights: list[tuple[str, float]], request: Request, position: int) -> str:
         s = request.sampling
-        noise = lambda w: -math.log(-math.log(_unit(self.spec.name, s.seed, request.item, request.sample, position, w)))  # noqa: E731
-        return max(weights, key=lambda p: p[1] / max(s.temperature, 1e-3) + noise(p[0]))[0]
+        key = (self.spec.name, s.seed, request.item, request.sample, position)
+
+        def perturbed(pair: tuple[str, float]) -> float:
+            """Gumbel noise makes the largest a draw from the softmax."""
+            return pair[1] / max(s.temperature, 1e-3) - math.log(-math.log(_unit(*key, pair[0])))
+
+        return max(weights, key=perturbed)[0]
 
     async def complete(self, requests: Sequence[Request]) -> Sequence[Reply]:
         """Answer at once."""

@@ -17,7 +17,9 @@ TEXT_FAMILIES = frozenset({"writing", "layout", "reasoning", "facts", "choice", 
 
 @dataclass(frozen=True, slots=True)
 class AnswerOverlap:
-    """Per prompt, c_ij = cosine of idf-weighted word n-grams (n = 1 … ``ngram``) of S's answer and candidate j's answer
+    """Shared words and word n-grams with each candidate's answer to the same prompt, length taken out.
+
+    Per prompt, c_ij = cosine of idf-weighted word n-grams (n = 1 … ``ngram``) of S's answer and candidate j's answer
     to the *same* prompt, idf over all answers of the case, so that shared phrases of the prompts count little.
 
     What length alone explains is taken out: c is regressed on | log len S - log len j | and the log of the shorter
@@ -64,7 +66,7 @@ class AnswerOverlap:
         suspect, *others = (idf.transform(c) for c in counts)
         cosines = [np.asarray(suspect.multiply(other).sum(axis=1)).ravel() for other in others]
         # A text without one word has no direction: it resembles nobody, itself included.
-        return np.stack(cosines, axis=1).astype(np.float64)
+        return np.asarray(np.stack(cosines, axis=1), dtype=np.float64)
 
 
 @lru_cache(maxsize=128)
@@ -87,7 +89,7 @@ def without_length(closeness: Array, texts: list[list[str]]) -> Array:
     controls = design[:, 1:].reshape(-1, 3)
     coefficients, *_ = np.linalg.lstsq(controls, closeness[:, 1:].ravel(), rcond=None)
     # Centred, so that the residual stays on the cosine's own scale.
-    return closeness - (design[:, :, 1:] - controls[:, 1:].mean(axis=0)) @ coefficients[1:]
+    return np.asarray(closeness - (design[:, :, 1:] - controls[:, 1:].mean(axis=0)) @ coefficients[1:])
 
 
 def views() -> dict[str, Callable[[str], str]]:

@@ -13,7 +13,7 @@ place is a party that is known not to be the teacher. It is a background of few 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -78,7 +78,7 @@ def contrasts(closeness: Array) -> Array:
 
 def bootstrap_weights(n: int, rng: np.random.Generator, resamples: int = RESAMPLES) -> Array:
     """Multinomial item weights ``(resamples, n)``, rows summing to 1."""
-    return rng.multinomial(n, np.full(n, 1.0 / n), size=resamples).astype(np.float64) / n
+    return np.asarray(rng.multinomial(n, np.full(n, 1.0 / n), size=resamples) / n, dtype=np.float64)
 
 
 def relative(
@@ -149,7 +149,7 @@ def assemble(
 def shortage(n: int, controls: int) -> str | None:
     """Why there is too little to say anything, or None."""
     if controls < MIN_CONTROLS:
-        return f"{controls} control(s): at least {MIN_CONTROLS} are needed, or nothing says what unrelated models look like"
+        return f"{controls} control(s): without {MIN_CONTROLS} nothing says what unrelated models look like"
     if n < MIN_ITEMS:
         return f"{n} items have an answer from every party: at least {MIN_ITEMS} are needed"
     return None
@@ -157,7 +157,7 @@ def shortage(n: int, controls: int) -> str | None:
 
 def _trimmed(column: Array, trim: float) -> Array:
     low, high = np.quantile(column, [trim, 1.0 - trim])
-    return ((column >= low) & (column <= high)).astype(np.float64)
+    return np.asarray((column >= low) & (column <= high), dtype=np.float64)
 
 
 def point(closeness: Array, trim: float = 0.0) -> float | None:
@@ -167,6 +167,3 @@ def point(closeness: Array, trim: float = 0.0) -> float | None:
         return None
     d = contrasts(closeness)[:, 0]
     return float(d[_trimmed(d, trim) > 0].mean())
-
-
-Views = tuple[tuple[str, Callable[[str], str]], ...]

@@ -21,7 +21,7 @@ class CrossLikelihood:
     y^j written by candidate j, l summed over tokens, per byte because parties tokenise differently. Without a base the
     controls stand in for it: l_B is the mean over the controls other than j itself (a model scores its own words too
     well). Answers under ``min_bytes`` are left out and 5 % of items trimmed at either end, because short answers make
-    per-byte rates heavy-tailed. Null hypothesis: the candidate is not S's teacher; R's text may simply be easier to fit,
+    per-byte rates heavy-tailed. Null hypothesis: the candidate is not S's teacher; R's text may just be easier to fit,
     which is why the null is controls in R's place, and the calibration negative lineages.
     After 2512.20908 and the base-corrected form of method.md.
     """

@@ -49,7 +49,9 @@ class NextTokenDivergence:
                     closeness[i, j] = -divergence
                     shared.append(common)
         if shared and float(np.mean(shared)) < self.min_shared:
-            return abstain(self.name, "unsupported", "the parties' vocabularies hardly overlap: token bytes can't be compared")
+            return abstain(
+                self.name, "unsupported", "the parties' vocabularies hardly overlap: token bytes can't be compared"
+            )
         return relative(self.name, items_of(sample, closeness), list(sample.candidates), rng)
 
 

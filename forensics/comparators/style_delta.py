@@ -9,7 +9,18 @@ import numpy as np
 
 from ..types import Sample, Score
 from .answer_overlap import views
-from .base import MIN_CONTROLS, MIN_ITEMS, Array, abstain, assemble, bootstrap_weights, closeness_of, contrasts, shortage, usable_texts  # fmt: skip  # noqa: E501
+from .base import (  # fmt: skip
+    MIN_CONTROLS,
+    MIN_ITEMS,
+    Array,
+    abstain,
+    assemble,
+    bootstrap_weights,
+    closeness_of,
+    contrasts,
+    shortage,
+    usable_texts,
+)
 
 STYLE_FAMILIES = frozenset({"writing", "layout", "reasoning"})
 
@@ -21,7 +32,8 @@ class StyleDelta:
     Features are z-scored per feature over all answers of the controls and the reference, averaged over items per
     party, and centred on the mean of the candidates:  d(a, b) = 1 - cos(z_a, z_b).
     Closeness of S to j:  c_j = - d(S, j) + mean_{k != j} d(j, k),  k over controls: the second term is j's typicality,
-    without which a candidate in the middle of the field is near to everybody. Unit: cosine distance, -2 … 2.
+    without which a candidate in the middle of the field is near to everybody. Unit: cosine distances; closeness
+    lies in -2 … 2 and the value, a difference of two, in -4 … 4.
     Null hypothesis: the candidate is not S's teacher. Answers too short to have a style (< 8 words) are left out.
     """
 
@@ -80,7 +92,7 @@ class StyleDelta:
 
 @lru_cache(maxsize=1 << 14)
 def features_of(text: str) -> Array:
-    """Fingerprint features ``(F,)``. Kept, because ablations leave most texts as they are and self-checks read all again."""
+    """Fingerprint features ``(F,)``. Kept: ablations leave most texts as they are, and self-checks read all of them again."""
     from fingerprints import vector
 
     return vector(text)
@@ -101,6 +113,6 @@ def standardised(texts: list[list[str]], index: Array, n_items: int) -> Array:
     z = (raw[:, :, live] - mean[live]) / spread[live]
     z = np.clip(np.nan_to_num(z, nan=0.0), -4.0, 4.0)
     out = np.zeros((len(texts), n_items, z.shape[2]))
-    np.add.at(out, (slice(None), index), z)
+    np.add.at(out, (slice(None), index.astype(np.intp)), z)  # type: ignore[arg-type]
     count = np.bincount(index.astype(np.intp), minlength=n_items).astype(np.float64)
     return np.asarray(out / np.maximum(count, 1.0)[None, :, None])

@@ -73,5 +73,7 @@ def up_projections(folder: Path) -> dict[str, NDArray[np.float32]]:
                 if name.endswith(UP_PROJECTIONS):
                     matrix = tensors.get_tensor(name).float().numpy()
                     # GPT-2 stores (width, units); units are the longer side in every MLP that widens.
-                    out[name] = matrix.T if name.endswith("c_fc.weight") and matrix.shape[1] > matrix.shape[0] else matrix
+                    out[name] = (
+                        matrix.T if name.endswith("c_fc.weight") and matrix.shape[1] > matrix.shape[0] else matrix
+                    )
     return out

@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import UsageError
-from ..registry import Registry
 from ..types import Capabilities, Message, Request, Sampling, sha256
 
-FIRST_TOKEN = "first-token"  # noqa: S105 - a family's name
+FIRST_TOKEN = "first-token"
 CUTS = (0.25, 0.5, 0.75, 1.0)
 
 
@@ -36,7 +35,9 @@ class Probe:
         messages, prompt = ((), item.prompt) if self.raw else (item.messages, None)
         out = []
         for draw in range(item.samples):
-            seeded = Sampling(wanted.temperature, wanted.top_p, wanted.max_tokens, seed_of(sampling.seed, item.id, draw))
+            seeded = Sampling(
+                wanted.temperature, wanted.top_p, wanted.max_tokens, seed_of(sampling.seed, item.id, draw)
+            )
             out.append(Request(self.family, item.id, messages, prompt, seeded, draw))
         if top_k and self.lane == "passive":
             one = Sampling(1.0, 1.0, 1, sampling.seed)

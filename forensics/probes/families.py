@@ -8,6 +8,10 @@ CONTINUATION = Probe("continuation", "next-token preferences on raw text, free o
 FACTS = Probe("facts", "idiosyncratic errors: two models that share a rare mistake may share a source")
 REASONING = Probe("reasoning", "habits of working out, weak evidence because good answers converge", scored=True)
 LAYOUT = Probe("layout", "markdown and layout habits; a system prompt moves them easily", scored=True)
-REFUSAL = Probe("refusal", "where and how a model declines: vendors tune it on purpose, so it weighs nothing", lane="context")
-IDENTITY = Probe("identity", "what a model says of itself: also explained by web text, so it weighs nothing", lane="context")
+REFUSAL = Probe(
+    "refusal", "where and how a model declines: vendors tune it on purpose, so it weighs nothing", lane="context"
+)
+IDENTITY = Probe(
+    "identity", "what a model says of itself: also explained by web text, so it weighs nothing", lane="context"
+)
 MULTILINGUAL = Probe("multilingual", "style and wording outside English", scored=True)

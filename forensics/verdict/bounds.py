@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
 
 
 def size_bounds(n: int) -> tuple[float, float]:
@@ -30,15 +33,15 @@ def elub(hp: ArrayLike, hd: ArrayLike) -> tuple[float, float]:
     return min(lower, 0.0), max(upper, 0.0)
 
 
-def _rates(p: np.ndarray, d: np.ndarray, log_t: float, *, after: bool) -> tuple[float, float]:
+def _rates(p: Array, d: Array, log_t: float, *, after: bool) -> tuple[float, float]:
     """(miss, false alarm) with the added observation, for t just after (or at) ``log_t``."""
-    side = "right" if after else "left"
+    side: Literal["left", "right"] = "right" if after else "left"
     miss = (np.searchsorted(p, log_t, side=side) + 1) / (len(p) + 1)
     alarm = (len(d) - np.searchsorted(d, log_t, side=side) + 1) / (len(d) + 1)
     return float(miss), float(alarm)
 
 
-def _upper(p: np.ndarray, d: np.ndarray, edges: np.ndarray) -> float:
+def _upper(p: Array, d: Array, edges: Array) -> float:
     """Smallest t >= 1 where miss + t alarm > 1; on each open piece (edge, next) the rates do not change."""
     for here, following in zip(edges, [*edges[1:], math.inf], strict=True):
         miss, alarm = _rates(p, d, here, after=True)
@@ -48,7 +51,7 @@ def _upper(p: np.ndarray, d: np.ndarray, edges: np.ndarray) -> float:
     return float(edges[-1])
 
 
-def _lower(p: np.ndarray, d: np.ndarray, edges: np.ndarray) -> float:
+def _lower(p: Array, d: Array, edges: Array) -> float:
     """Largest t <= 1 where miss + t alarm > t; pieces (next lower edge, edge]."""
     for here, following in zip(edges, [*edges[1:], -math.inf], strict=True):
         miss, alarm = _rates(p, d, here, after=False)

@@ -73,7 +73,9 @@ class Population:
             found = conditions.get(key)
             if key == "min_controls":
                 if int(conditions.get("controls", 0)) < int(expected):
-                    reasons.append(f"it was made with at least {expected} controls, the case has {conditions.get('controls', 0)}")
+                    reasons.append(
+                        f"it was made with at least {expected} controls, the case has {conditions.get('controls', 0)}"
+                    )
             elif key == "providers":
                 foreign = sorted(set(found or ()) - set(expected))
                 if foreign:

@@ -53,7 +53,9 @@ def self_checks(
         return checks
     for name, column in sample.controls.items():
         scores = fit_to_judge(score(as_suspect(sample, column, drop=name)), identity)
-        checks.append(_judged(f"negative-control {name}", f"{name}, offered as suspect", scores, population, rng, wants=0))
+        checks.append(
+            _judged(f"negative-control {name}", f"{name}, offered as suspect", scores, population, rng, wants=0)
+        )
     return checks
 
 
@@ -72,7 +74,13 @@ def _identity(scores: Sequence[Score]) -> SelfCheck:
 
 
 def _judged(
-    name: str, what: str, scores: Sequence[Score], population: Population | None, rng: np.random.Generator, *, wants: int
+    name: str,
+    what: str,
+    scores: Sequence[Score],
+    population: Population | None,
+    rng: np.random.Generator,
+    *,
+    wants: int,
 ) -> SelfCheck:
     lr: LikelihoodRatio | None = joint(scores, population, rng) if population is not None else None
     if lr is None:
@@ -83,7 +91,9 @@ def _judged(
         good = sum(_stands_out(s) for s in ok)
         return SelfCheck(name, good > 0, f"{what}: stands out from the controls on {good} of {len(ok)} comparators")
     passed = lr.llr > 0 if wants else lr.llr < DECISIVE
-    return SelfCheck(name, passed, f"{what}: llr {lr.llr:+.2f} (wanted {'above 0' if wants else f'below {DECISIVE:+.0f}'})")
+    return SelfCheck(
+        name, passed, f"{what}: llr {lr.llr:+.2f} (wanted {'above 0' if wants else f'below {DECISIVE:+.0f}'})"
+    )
 
 
 def power(sample: Sample, rng: np.random.Generator) -> str | None:
@@ -115,10 +125,10 @@ def power(sample: Sample, rng: np.random.Generator) -> str | None:
         noticed = np.where(spiked, spike[picks], base[picks]).mean(axis=1) > threshold
         if noticed.mean() >= 0.9:
             return (
-                f"With these {n} items a suspect that gave a fresh answer of the reference on at least {share:.0%} of them "
+                f"With these {n} items a suspect that gave a fresh answer of the reference on {share:.0%} of them "
                 f"would have stood out from the controls with probability .9 or more (answer-overlap, simulated)."
             )
-    return f"With these {n} items not even a suspect that is the reference itself would have stood out with probability .9."
+    return f"With these {n} items not even the reference itself would have stood out with probability .9."
 
 
 def length_only(sample: Sample, rng: np.random.Generator) -> Score:

@@ -15,7 +15,7 @@ DECISIVE = 1.0  # |llr| from which a decision is made: an LR of 10
 COPIED = 1e-6  # p of the weights test below which two models descend from one initialisation
 
 HP = "the suspect was trained on outputs of the reference"
-HD = "the suspect is a model of the same kind, not trained on them"
+HD = "the suspect is a model of the same kind that was not trained on outputs of the reference"
 
 
 def joint(scores: Sequence[Score], population: Population | None, rng: np.random.Generator) -> LikelihoodRatio | None:
@@ -88,11 +88,17 @@ def _from_llr(lr: LikelihoodRatio, weights: Mapping[str, ExactResult], power: st
     wording = statement(lr, HP, HD)
     alternatives = ALTERNATIVES if "reference" not in weights else ALTERNATIVES[:1]
     if lr.llr >= DECISIVE and lr.interval[0] > 0:
-        return Verdict("copied-outputs", lr, wording, (f"llr {lr.llr:+.2f} is at least {DECISIVE:+.0f}",), alternatives, power)
+        return Verdict(
+            "copied-outputs", lr, wording, (f"llr {lr.llr:+.2f} is at least {DECISIVE:+.0f}",), alternatives, power
+        )
     if lr.llr <= -DECISIVE and lr.interval[1] < 0:
         why = f"llr {lr.llr:+.2f} is at most {-DECISIVE:+.0f}"
-        return Verdict("independent", lr, wording, (why,), ("a small share of the reference's outputs can go unseen",), power)
-    why = f"llr {lr.llr:+.2f} with interval [{lr.interval[0]:+.2f}, {lr.interval[1]:+.2f}] does not reach ±{DECISIVE:.0f}"
+        return Verdict(
+            "independent", lr, wording, (why,), ("a small share of the reference's outputs can go unseen",), power
+        )
+    why = (
+        f"llr {lr.llr:+.2f} with interval [{lr.interval[0]:+.2f}, {lr.interval[1]:+.2f}] does not reach ±{DECISIVE:.0f}"
+    )
     return Verdict("cannot-tell", lr, wording, (why,), alternatives, power)
 
 
@@ -104,12 +110,20 @@ def _weights_verdict(
             "Suspect, reference and the suspect's base carry the same weight lineage: a shared base explains their "
             "resemblance, and says nothing about outputs."
         )
-        return Verdict("shared-source", None, wording, (f"weights test p = {shared.p:.1g} against reference and base",), power=power)
+        return Verdict(
+            "shared-source",
+            None,
+            wording,
+            (f"weights test p = {shared.p:.1g} against reference and base",),
+            power=power,
+        )
     wording = (
         "The suspect's weights descend from the reference's weights: that is copied weights, and their resemblance "
         "in text says nothing about training on outputs."
     )
     reasons = [f"weights test p = {shared.p:.1g} over {shared.n} layers"]
     if lr is not None:
-        reasons.append(f"the passive llr ({lr.llr:+.2f}) is withheld: its population holds no pairs with shared weights")
+        reasons.append(
+            f"the passive llr ({lr.llr:+.2f}) is withheld: its population holds no pairs with shared weights"
+        )
     return Verdict("copied-weights", None, wording, tuple(reasons), power=power)

@@ -14,10 +14,12 @@ LN10 = float(np.log(10.0))
 
 def _weights(values: Array, weights: ArrayLike | None) -> Array:
     w = np.ones(len(values)) if weights is None else np.asarray(weights, dtype=np.float64)
-    return w / w.sum()
+    return np.asarray(w / w.sum())
 
 
-def cllr(hp: ArrayLike, hd: ArrayLike, *, hp_weights: ArrayLike | None = None, hd_weights: ArrayLike | None = None) -> float:
+def cllr(
+    hp: ArrayLike, hd: ArrayLike, *, hp_weights: ArrayLike | None = None, hd_weights: ArrayLike | None = None
+) -> float:
     """Cllr = ½ [ mean_Hp log2(1 + 1/LR) + mean_Hd log2(1 + LR) ]; bits; 0 perfect, 1 an LR that is always 1
     (Brümmer & du Preez 2006)."""
     p, d = np.asarray(hp, dtype=np.float64), np.asarray(hd, dtype=np.float64)
@@ -26,7 +28,9 @@ def cllr(hp: ArrayLike, hd: ArrayLike, *, hp_weights: ArrayLike | None = None, h
     return float((cost_p + cost_d) / 2.0 / np.log(2.0))
 
 
-def cllr_min(hp: ArrayLike, hd: ArrayLike, *, hp_weights: ArrayLike | None = None, hd_weights: ArrayLike | None = None) -> float:
+def cllr_min(
+    hp: ArrayLike, hd: ArrayLike, *, hp_weights: ArrayLike | None = None, hd_weights: ArrayLike | None = None
+) -> float:
     """Cllr after the best monotone recalibration (pool adjacent violators): what discrimination alone allows."""
     from sklearn.isotonic import IsotonicRegression
 
@@ -40,7 +44,9 @@ def cllr_min(hp: ArrayLike, hd: ArrayLike, *, hp_weights: ArrayLike | None = Non
     return cllr(llr[: len(p)], llr[len(p) :], hp_weights=hp_weights, hd_weights=hd_weights)
 
 
-def auc(hp: ArrayLike, hd: ArrayLike, *, hp_weights: ArrayLike | None = None, hd_weights: ArrayLike | None = None) -> float:
+def auc(
+    hp: ArrayLike, hd: ArrayLike, *, hp_weights: ArrayLike | None = None, hd_weights: ArrayLike | None = None
+) -> float:
     """P(score under Hp > score under Hd) + ½ P(equal)."""
     p, d = np.asarray(hp, dtype=np.float64), np.asarray(hd, dtype=np.float64)
     wins = (p[:, None] > d[None, :]) + 0.5 * (p[:, None] == d[None, :])

@@ -27,7 +27,11 @@ def statement(lr: LikelihoodRatio, hp: str, hd: str) -> str:
     times = 10 ** abs(lr.llr)
     shown = f"{times:.1f}" if times < 10 else f"{times:.0f}"
     word = strength(lr.llr)
-    capped = "at least as far as the reference population can tell, " if abs(lr.llr) >= max(map(abs, lr.bounds)) - 1e-9 else ""
+    capped = (
+        "at least as far as the reference population can tell, "
+        if abs(lr.llr) >= max(map(abs, lr.bounds)) - 1e-9
+        else ""
+    )
     return (
         f"The findings are about {shown} times more probable if {one} than if {other}: {capped}"
         f"{word} support for the first (population {lr.population})."

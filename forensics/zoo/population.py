@@ -104,7 +104,11 @@ def build_population(models: Path, out: Path, *, progress: Callable[[str], None]
             progress(f"{number}/{len(work)} {job.suspect} against {job.candidate} ({job.kind})")
     config = _config(work[0], models)
     conditions = conditions_of(_plan(config))
-    made = {"providers": ["zoo"], **{k: conditions[k] for k in ("suite", "base", "temperature")}, "min_controls": CONTROLS}
+    made = {
+        "providers": ["zoo"],
+        **{k: conditions[k] for k in ("suite", "base", "temperature")},
+        "min_controls": CONTROLS,
+    }
     population = Population("zoo", CARD, made, COMPARATORS.names(), tuple(pairs))
     out.write_text(json.dumps(json.loads(dump(population)), indent=0) + "\n")
     return population

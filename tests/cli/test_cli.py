@@ -1,0 +1,205 @@
+"""The command as users run it: real processes, their streams and their exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+TOYS = [
+    "--suspect",
+    "toy/sam?parent=ref&share=0.7",
+    "--reference",
+    "toy/ref",
+    "--control",
+    "toy/ann",
+    "--control",
+    "toy/bob",
+]
+
+
+def run(*args: str, cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("FORENSICS_", "OPENAI_"))}
+    return subprocess.run(
+        [sys.executable, "-m", "forensics.cli", *args],
+        cwd=cwd, env={**clean, "COLUMNS": "120", **env}, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+
+
+def one_line(found: subprocess.CompletedProcess[str], code: int) -> str:
+    """The single line of an error; nothing on stdout, no traceback."""
+    lines = [line for line in found.stderr.splitlines() if not line.startswith(("case ", "wrote "))]
+    assert found.returncode == code, found.stderr
+    assert found.stdout == ""
+    assert len(lines) == 1, found.stderr
+    assert lines[0].startswith("forensics: ")
+    return lines[0]
+
+
+def test_help_is_quick_and_light() -> None:
+    program = (
+        "import sys\nfrom forensics.cli import app\n"
+        "try:\n    app(['--help'])\nexcept SystemExit:\n    pass\n"
+        "heavy = {'scipy', 'sklearn', 'torch', 'transformers', 'matplotlib', 'numpy', 'pydantic'} & set(sys.modules)\n"
+        "print('HEAVY', sorted(heavy))"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert "audit" in found.stdout
+    assert "HEAVY []" in found.stdout
+
+
+def test_every_command_has_help() -> None:
+    for command in ("demo", "audit", "collect", "compare", "report", "doctor", "list", "init"):
+        found = run(command, "--help")
+        assert found.returncode == 0
+        assert found.stdout.startswith("Usage:")
+
+
+def test_an_audit_from_nothing_to_a_report(tmp_path: Path, suite_file: Path) -> None:
+    args = ["audit", *TOYS, "--suite", str(suite_file), "--case", "a.case"]
+    found = run(*args, "-o", "r.html", "-o", "r.json", "-o", "r.md", cwd=tmp_path)
+    assert found.returncode == 3, found.stderr
+    assert "cannot" in found.stdout.lower()
+    record = json.loads((tmp_path / "r.json").read_text())
+    assert record["verdict"]["decision"] == "cannot-tell"
+    assert "<html" in (tmp_path / "r.html").read_text()
+    again = run("compare", "--case", "a.case", "--json", cwd=tmp_path)
+    assert again.returncode == 3
+    assert again.stdout == (tmp_path / "r.json").read_text()
+    html = run("report", "a.case", "-f", "html", cwd=tmp_path)
+    assert html.stdout == (tmp_path / "r.html").read_text()
+    assert run("report", "r.json", "-f", "html", cwd=tmp_path).stdout == html.stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "words"),
+    [
+        (["audit", "--suspect", "opnai/gpt", "--reference", "toy/b"], 2, "did you mean 'openai'"),
+        (["audit", "--suspect", "toy/a"], 2, "reference is not given"),
+        (["audit", "--suspect", "toy/a", "--reference", "nonsense"], 2, "no model spec and no file"),
+        (["compare", "--suspect", "/no/such.jsonl", "--reference", "/no/such2.jsonl"], 2, "no such file"),
+        (["compare", "--case", "none.case"], 2, "no such case"),
+        (["audit", "--suspect", "hf/no/such/dir", "--reference", "toy/b", "--suite", "zoo"], 4, "no/such/dir"),
+        (["audit", "--suspect", "openai/gpt-4o-mini", "--reference", "toy/b"], 4, "OPENAI_API_KEY"),
+        (["audit", "--suspect", "api/x/y?api_key=1", "--reference", "toy/b"], 2, "looks like a secret"),
+        (["audit", "--suspect", "zoo/studnet", "--reference", "toy/b"], 2, "did you mean 'student'"),
+        (["audit", "--suspect", "toy/a", "--reference", "toy/b", "--suite", "nope"], 2, "no suite 'nope'"),
+        (["audit", "--suspect", "toy/a", "--reference", "toy/b", "-o", "r.pdf"], 2, "r.pdf"),
+        (["audit", "--config", "none.toml"], 2, "no such configuration file"),
+        (["report", "none.json"], 2, "no such case or report"),
+        (["list", "probs"], 2, "did you mean 'probes'"),
+    ],
+)
+def test_bad_input_is_one_line_and_the_right_code(tmp_path: Path, args: list[str], code: int, words: str) -> None:
+    assert words in one_line(run(*args, cwd=tmp_path), code)
+
+
+def test_a_directory_without_weights(tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "config.json").write_text('{"model_type": "llama"}')
+    found = run("audit", "--suspect", f"hf/{tmp_path / 'm'}", "--reference", "toy/b", cwd=tmp_path)
+    assert "weights" in one_line(found, 4)
+
+
+def test_an_endpoint_that_is_down(tmp_path: Path) -> None:
+    spec = "api/local/m?base_url=http://127.0.0.1:9/v1&retries=1"
+    line = one_line(run("audit", "--suspect", spec, "--reference", "toy/b", cwd=tmp_path), 4)
+    assert "127.0.0.1:9" in line
+
+
+def test_a_broken_line_names_file_and_line(tmp_path: Path) -> None:
+    good = '{"prompt": "p%d", "response": "r"}\n'
+    (tmp_path / "a.jsonl").write_text(good % 1 + '{"prompt": "p2", "respo\n')
+    (tmp_path / "b.jsonl").write_text(good % 1)
+    found = run("compare", "--suspect", "a.jsonl", "--reference", "b.jsonl", cwd=tmp_path)
+    assert "a.jsonl:2" in one_line(found, 2)
+    lenient = run("compare", "--suspect", "a.jsonl", "--reference", "b.jsonl", "--skip-bad", "--json", cwd=tmp_path)
+    assert lenient.returncode == 3
+    assert any("1 line" in text for text in json.loads(lenient.stdout)["limitations"])
+
+
+def test_files_that_do_not_pair(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"prompt": "one", "response": "r"}\n')
+    (tmp_path / "b.jsonl").write_text('{"prompt": "two", "response": "r"}\n')
+    assert "no item is in all" in one_line(
+        run("compare", "--suspect", "a.jsonl", "--reference", "b.jsonl", cwd=tmp_path), 2
+    )
+
+
+def test_the_budget_stops_and_the_same_command_continues(tmp_path: Path, suite_file: Path) -> None:
+    args = ["audit", *TOYS, "--suite", str(suite_file)]
+    stopped = run(*args, "--max-requests", "100", cwd=tmp_path)
+    assert "100 requests" in one_line(stopped, 4)
+    (case,) = tmp_path.glob("forensics-*.case")
+    finished = run(*args, "--json", cwd=tmp_path)
+    assert finished.returncode == 3
+    assert "(continued)" in finished.stderr
+    assert list(tmp_path.glob("*.case")) == [case]
+
+
+def test_a_changed_case_is_code_5(tmp_path: Path, suite_file: Path) -> None:
+    import sqlite3
+
+    run("collect", *TOYS, "--suite", str(suite_file), "--case", "a.case", cwd=tmp_path)
+    db = sqlite3.connect(tmp_path / "a.case")
+    db.execute("DROP TRIGGER entry_no_update")
+    db.execute("UPDATE entry SET received_at = 'never' WHERE seq = 9")
+    db.commit()
+    db.close()
+    assert "entry 9" in one_line(run("compare", "--case", "a.case", cwd=tmp_path), 5)
+    (tmp_path / "r.json").write_text('{"schema_version": "1.0"}')
+    assert "r.json" in one_line(run("report", "r.json", cwd=tmp_path), 5)
+
+
+def test_dry_run_asks_nothing(tmp_path: Path, suite_file: Path) -> None:
+    found = run("audit", *TOYS, "--suite", str(suite_file), "--dry-run", "--json", cwd=tmp_path)
+    assert found.returncode == 0
+    assert json.loads(found.stdout)["items"] == 40
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_init_then_dry_run(tmp_path: Path) -> None:
+    assert run("init", cwd=tmp_path).returncode == 0
+    assert "exists already" in one_line(run("init", cwd=tmp_path), 2)
+    found = run("audit", "--config", "forensics.toml", "--dry-run", cwd=tmp_path)
+    assert found.returncode == 0, found.stderr
+    assert "zoo" in found.stdout
+
+
+def test_doctor_and_list() -> None:
+    found = run("doctor", "toy/x", "--json")
+    assert json.loads(found.stdout)["prompt_scoring"] is True
+    for kind in ("probes", "comparators", "backends", "exact", "populations", "suites", "zoo"):
+        assert run("list", kind).returncode == 0
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_keeps_what_was_answered(tmp_path: Path, times: int) -> None:
+    """A slow endpoint (never answering, on the loopback), interrupted once and twice."""
+    import socket
+
+    server = socket.create_server(("127.0.0.1", 0))
+    spec = f"api/slow/m?base_url=http://127.0.0.1:{server.getsockname()[1]}/v1"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "forensics.cli", "collect", "-S", spec, "-R", "toy/b", "--case", "a.case"],
+        cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    server.settimeout(60)
+    connection, _ = server.accept()
+    for _ in range(times):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.05)
+    _, talk = process.communicate(timeout=60)
+    connection.close()
+    server.close()
+    assert process.returncode == 4, talk
+    assert "Traceback" not in talk
+    assert "interrupted" in talk
+    assert (tmp_path / "a.case").is_file()
