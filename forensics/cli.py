@@ -120,7 +120,8 @@ def collect(
 ) -> int:  # fmt: skip
     """Fill a case file and judge nothing; run it again to continue."""
     settings = _config(config, suspect=suspect, reference=reference, controls=control, base=base, suite=suite,
-                       seed=seed, max_requests=max_requests, max_total_tokens=max_tokens, temperature=temperature)  # fmt: skip
+                       seed=seed, max_requests=max_requests, max_total_tokens=max_tokens,
+                       temperature=temperature)  # fmt: skip
     from .collect import collect as run
     from .store import Store
 

@@ -196,5 +196,5 @@ class Report:
         )
         return (
             f"<p><b>{escape(self.verdict.decision)}</b>: {escape(self.verdict.wording)}</p><table><tr>"
-            "<th>comparator</th><th>status</th><th>value</th><th>n</th><th>reason</th></tr>{rows}</table>"
+            f"<th>comparator</th><th>status</th><th>value</th><th>n</th><th>reason</th></tr>{rows}</table>"
         )

@@ -92,7 +92,7 @@ class StyleDelta:
 
 @lru_cache(maxsize=1 << 14)
 def features_of(text: str) -> Array:
-    """Fingerprint features ``(F,)``. Kept: ablations leave most texts as they are, and self-checks read all of them again."""
+    """Fingerprint features ``(F,)``. Kept: ablations leave most texts as they are, self-checks read all again."""
     from fingerprints import vector
 
     return vector(text)
