@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -67,13 +67,14 @@ async def _collect(config: AuditConfig, store: Store, progress: Listener, suite:
     backends = {name: open_backend(spec) for name, spec in specs.items()}
     try:
         caps = {}
+        resumed = {name for name, spec in specs.items() if store.last("handshake", str(spec)) is not None}
         for name, backend in backends.items():
             progress(Progress("handshake", name, 0, 1, str(backend.spec)))
             caps[name] = await handshake(backend, store)
             progress(Progress("handshake", name, 1, 1, str(backend.spec)))
         plan = make_plan(config, suite, [Party(n, specs[n], caps[n]) for n in specs])
         save_plan(store, plan)
-        await fill(plan, backends, store, Budget(config.max_requests, config.max_total_tokens), progress)
+        await fill(plan, backends, store, Budget(config.max_requests, config.max_total_tokens), progress, resumed)
         compare_weights(plan, backends, store, progress)
         return plan
     finally:
@@ -82,9 +83,18 @@ async def _collect(config: AuditConfig, store: Store, progress: Listener, suite:
 
 
 async def fill(
-    plan: Plan, backends: dict[str, Backend], store: Store, budget: Budget, progress: Listener = silent
+    plan: Plan,
+    backends: dict[str, Backend],
+    store: Store,
+    budget: Budget,
+    progress: Listener = silent,
+    resumed: Collection[str] = (),
 ) -> None:
-    """Ask whatever of the plan the store does not hold: answers first, then the scorings that follow from them."""
+    """Ask whatever of the plan the store does not hold: answers first, then the scorings that follow from them.
+
+    ``resumed``: parties whose handshake is an earlier run's. A server is believed to score given answers only by a
+    backend that has seen it do so, so those shake hands once more if anything is left to score.
+    """
     session = _Session(store, budget, progress)
     await session.ask(backends, answers_wanted(plan), "answers")
     # A party that answered nothing at all is an outage, not evidence: stop before spending more.
@@ -92,7 +102,11 @@ async def fill(
         if party.name != "base" and not any(store.has(party.spec, r) for r in plan.requests):
             why = session.failures.get(party.name, "no reason given")
             raise UnavailableError(f"{party.spec} answered none of {len(plan.requests)} requests: {why}")
-    await session.ask(backends, scorings_wanted(plan, store), "scoring")
+    wanted = scorings_wanted(plan, store)
+    for name, requests in wanted.items():
+        if name in resumed and any(not store.has(backends[name].spec, r) for r in requests):
+            await backends[name].handshake()
+    await session.ask(backends, wanted, "scoring")
 
 
 def answers_wanted(plan: Plan) -> dict[str, list[Request]]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from urllib.parse import parse_qsl
 
 from .errors import UsageError
 from .types import ModelSpec
 
-SECRET_WORDS = ("key", "token", "secret", "password", "authorization")
+SECRET_WORDS = {"key", "apikey", "token", "secret", "password", "authorization", "bearer"}
 
 
 def parse_spec(text: str) -> ModelSpec:
@@ -33,7 +34,7 @@ def parse_spec(text: str) -> ModelSpec:
     BACKENDS.load(provider)
     options = tuple(sorted(parse_qsl(query, keep_blank_values=True)))
     for key, _value in options:
-        if any(word in key.lower() for word in SECRET_WORDS):
+        if SECRET_WORDS & set(re.split(r"[\W_]+", key.lower())):
             raise UsageError(
                 f"option {key!r} of {provider}/{name} looks like a secret: set it in the environment instead"
             )
