@@ -220,7 +220,12 @@ def test_replay_takes_the_suspect_from_the_plan(tmp_path: Path) -> None:
     spec = ModelSpec("file", "gone.jsonl")
     with Store(path) as store:
         config = AuditConfig(suspect="gone.jsonl", reference="toy/b")
-        save_plan(store, Plan(config, "recorded", "0", (Party("suspect", spec),), (RIVER,), recorded=True))
+        save_plan(
+            store,
+            Plan(
+                config, "recorded", "0", (Party("suspect", spec, Capabilities(recorded=True)),), (RIVER,), recorded=True
+            ),
+        )
         store.answer(spec, [(RIVER, *asyncio.run(ToyBackend(TOY).complete([RIVER])))])
     for query in ("", "?party=suspect", "?party=file/gone.jsonl"):
         backend = replay(path, query)
