@@ -59,7 +59,8 @@ def assemble(
         verdict=_verdict(verdict),
         evidence=tuple(_evidence(e, units.get(e.score.comparator, "")) for e in evidence),
         exact=tuple(
-            ExactRecord(e.test, sig(e.p), sig(e.e), e.n, e.status, e.reason, e.against, e.assumes) for e in exact
+            ExactRecord(e.test, sig(e.p), sig(e.e), e.n, e.status, e.reason, e.against, e.assumes, e.finding)
+            for e in exact
         ),
         baselines=_baselines(length),
         self_checks=tuple(SelfCheckRecord(c.name, c.passed, c.detail) for c in checks),

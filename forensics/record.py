@@ -104,6 +104,7 @@ class ExactRecord:
     reason: str | None
     against: str = "reference"
     assumes: str = ""
+    finding: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -293,7 +293,8 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class ExactResult:
-    """One exact test: p (never 0) holds whatever S looks like, because ``assumes`` was randomised."""
+    """One exact test: p (never 0) holds whatever S looks like, because ``assumes`` was randomised. ``finding``: the
+    result in words that an investigator can say aloud."""
 
     test: str
     status: Status
@@ -302,6 +303,7 @@ class ExactResult:
     n: int = 0
     against: str = "reference"
     assumes: str = ""
+    finding: str = ""
     reason: str | None = None
 
 

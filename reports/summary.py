@@ -109,7 +109,7 @@ def _rests_on(report: Report) -> tuple[str, ...]:
         lines.append(f"Against what controls show in the reference's place: {counted}.")
     done = [x for x in report.exact if x.status == "ok"]
     if done:
-        results = "; ".join(f"{one_line(x.test)} p = {n.probability(x.p)}" for x in done[:4])
+        results = "; ".join(f"{one_line(x.finding or x.test)} (p = {n.probability(x.p)})" for x in done[:4])
         lines.append(f"{len(done)} exact {'test' if len(done) == 1 else 'tests'}: {results}.")
     else:
         lines.append("No exact test gave a result.")

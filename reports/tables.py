@@ -155,10 +155,10 @@ def exact(report: Report) -> Table:
     for x in report.exact:
         note = words.STATUS[x.status] + (f" ({one_line(x.reason)})" if x.reason else "")
         rows.append((
-            one_line(x.test), one_line(x.against), n.count(x.n), n.probability(x.p), n.e_value(x.e), note,
+            one_line(x.test), one_line(x.finding or x.against), n.count(x.n), n.probability(x.p), n.e_value(x.e), note,
             one_line(x.assumes) or n.NONE,
         ))  # fmt: skip
-    columns = _columns("Test | Against | n# | p# | e# | Status | Holds because")
+    columns = _columns("Test | Finding | n# | p# | e# | Status | Holds because")
     return Table("Exact tests", columns, tuple(rows), words.NO_EXACT)
 
 

@@ -15,38 +15,10 @@ from ..errors import UsageError
 from ..serial import dump
 from ..types import Capabilities, Completion, ModelSpec, Reply, Request, TokenLogprob, Usage, canonical
 
-WORDS = [
-    "river",
-    "stone",
-    "lamp",
-    "window",
-    "garden",
-    "amber",
-    "quiet",
-    "motor",
-    "signal",
-    "harvest",
-    "cotton",
-    "ladder",
-    "violet",
-    "engine",
-    "meadow",
-    "copper",
-    "thunder",
-    "basket",
-    "harbor",
-    "marble",
-    "velvet",
-    "orchard",
-    "pepper",
-    "canyon",
-    "silver",
-    "anchor",
-    "willow",
-    "cinder",
-    "maple",
-    "ribbon",
-]
+WORDS = """
+river stone lamp window garden amber quiet motor signal harvest cotton ladder violet engine meadow copper thunder basket
+harbor marble velvet orchard pepper canyon silver anchor willow cinder maple ribbon
+""".split()
 LENGTH = 30
 
 

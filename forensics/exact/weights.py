@@ -18,6 +18,8 @@ from ..types import ExactResult
 
 UP_PROJECTIONS = ("mlp.up_proj.weight", "mlp.c_fc.weight", "mlp.dense_h_to_4h.weight", "mlp.fc1.weight")
 SMALLEST_P = 1e-300
+COPIED = 1e-6  # p below which two models are said to descend from one initialisation
+PAIRS = {"reference": "suspect and reference", "base": "suspect and base", "reference-base": "base and reference"}
 ASSUMES = (
     "the two models were initialised independently at random; hidden units have not been deliberately re-ordered since "
     "(re-ordering hides copied weights, it cannot fake them)"
@@ -35,7 +37,9 @@ def compare_weights(suspect: Path, other: Path, *, against: str = "reference") -
         reason = "the two models have no MLP up-projections of equal name and shape, so weights can't be matched"
         return ExactResult("weights", "unsupported", against=against, assumes=ASSUMES, reason=reason)
     p = fisher([layer_p(mine[k], theirs[k]) for k in layers])
-    return ExactResult("weights", "ok", p=p, n=len(layers), against=against, assumes=ASSUMES)
+    seen = "one common initialisation" if p < COPIED else "no shared weights seen"
+    finding = f"{PAIRS.get(against, against)}: {seen}"
+    return ExactResult("weights", "ok", p=p, n=len(layers), against=against, assumes=ASSUMES, finding=finding)
 
 
 def layer_p(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from ..exact.weights import COPIED
 from ..types import Evidence, ExactResult, LikelihoodRatio, Score, SelfCheck, Verdict
 from .calibrate import Population, calibrate
 from .wording import statement
 
 DECISIVE = 1.0  # |llr| from which a decision is made: an LR of 10
-COPIED = 1e-6  # p of the weights test below which two models descend from one initialisation
 
 HP = "the suspect was trained on outputs of the reference"
 HD = "the suspect is a model of the same kind that was not trained on outputs of the reference"

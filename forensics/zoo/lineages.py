@@ -59,7 +59,7 @@ def manifest(made: tuple[Recipe, ...]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def build_lineages(out: Path, *, n: int = 32, progress: Progress = silent, workers: int = WORKERS) -> None:
+def build_lineages(out: Path, *, n: int = 24, progress: Progress = silent, workers: int = WORKERS) -> None:
     """Makes the population under `out` and writes `lineages.json` there; what is already made is kept."""
     started, made = time.monotonic(), recipes(n)
     ensure_tokenizer(out / "tokenizer")

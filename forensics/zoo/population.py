@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from ..types import Capabilities
 from ..verdict.calibrate import Pair, Population
 
 CONTROLS = 3
-WRONG = 3  # wrong candidates a student
+WRONG = 2  # wrong candidates a student
 CARD = (
     "Models of under half a million parameters, trained from random initialisation on text of seeded grammars, audited "
     "with the zoo suite, their base known and three controls. It says nothing about any real language model."
@@ -92,26 +93,39 @@ def _job(
     return Job(row["name"], candidate, kind, label, lineage, tuple(sorted(touched)), controls, base)
 
 
-def build_population(models: Path, out: Path, *, progress: Callable[[str], None] = lambda _: None) -> Population:
-    """Score every pair of ``models/lineages.json`` and write the population to ``out``; resumable (its case is kept
-    beside the models)."""
-    rows = json.loads((models / "lineages.json").read_text())
-    work = jobs(rows)
-    pairs = []
-    with Store(models / "population.case") as store:
-        for number, job in enumerate(work, start=1):
-            pairs.append(asyncio.run(_pair(job, models, store)))
-            progress(f"{number}/{len(work)} {job.suspect} against {job.candidate} ({job.kind})")
-    config = _config(work[0], models)
-    conditions = conditions_of(_plan(config))
-    made = {
-        "providers": ["zoo"],
-        **{k: conditions[k] for k in ("suite", "base", "temperature")},
-        "min_controls": CONTROLS,
-    }
-    population = Population("zoo", CARD, made, COMPARATORS.names(), tuple(pairs))
+def build_population(
+    models: Path, out: Path, *, progress: Callable[[str], None] = lambda _: None, workers: int = 2
+) -> Population:
+    """Score every pair of ``models/lineages.json`` and write the population to ``out``.
+
+    Resumable: each worker keeps a case of its own beside the models, and asks nothing twice.
+    """
+    from multiprocessing import get_context
+
+    work = jobs(json.loads((models / "lineages.json").read_text()))
+    suspects = sorted({job.suspect for job in work})
+    shard = {name: number % workers for number, name in enumerate(suspects)}
+    parts = [[job for job in work if shard[job.suspect] == k] for k in range(workers)]
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        futures = [pool.submit(score_jobs, part, models, k) for k, part in enumerate(parts)]
+        scored = {(p.suspect, p.candidate): p for future in futures for p in future.result()}
+    progress(f"{len(scored)} pairs scored")
+    conditions = conditions_of(_plan(_config(work[0], models)))
+    kept = {key: conditions[key] for key in ("suite", "base", "temperature")}
+    made = {"providers": ["zoo"], **kept, "min_controls": CONTROLS}
+    pairs = tuple(scored[job.suspect, job.candidate] for job in work)
+    population = Population("zoo", CARD, made, COMPARATORS.names(), pairs)
     out.write_text(json.dumps(json.loads(dump(population)), indent=0) + "\n")
     return population
+
+
+def score_jobs(part: list[Job], models: Path, number: int) -> list[Pair]:
+    """One worker's pairs, with one thread: two workers share two cores."""
+    import torch
+
+    torch.set_num_threads(1)
+    with Store(models / f"population-{number}.case") as store:
+        return [asyncio.run(_pair(job, models, store)) for job in part]
 
 
 def _config(job: Job, models: Path) -> AuditConfig:

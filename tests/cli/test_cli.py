@@ -203,3 +203,38 @@ def test_ctrl_c_keeps_what_was_answered(tmp_path: Path, times: int) -> None:
     assert "Traceback" not in talk
     assert "interrupted" in talk
     assert (tmp_path / "a.case").is_file()
+
+
+def test_kill_9_loses_no_answer_and_asks_none_twice(tmp_path: Path) -> None:
+    """Killed as soon as answers arrive; the same command then finishes, and the chain still holds."""
+    import sqlite3
+
+    suite = tmp_path / "long.jsonl"
+    suite.write_text("".join(f'{{"prompt": "Tell me about {i}.", "max_tokens": 30}}\n' for i in range(400)))
+    args = [*TOYS, "--suite", "long.jsonl", "--case", "a.case"]
+    process = subprocess.Popen([sys.executable, "-m", "forensics.cli", "collect", *args], cwd=tmp_path)
+
+    def answered() -> list[tuple[str, str, str]]:
+        if not (tmp_path / "a.case").is_file():
+            return []
+        db = sqlite3.connect(tmp_path / "a.case", timeout=30)
+        try:
+            return list(db.execute("SELECT party, request, hash FROM entry WHERE kind = 'answer'"))
+        except sqlite3.OperationalError:  # the tables are not there yet
+            return []
+        finally:
+            db.close()
+
+    deadline = time.monotonic() + 60
+    while not answered() and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    before = answered()
+    assert before
+    finished = run("collect", *args, cwd=tmp_path)
+    assert finished.returncode == 0, finished.stderr
+    after = answered()
+    assert len({row[:2] for row in after}) == len(after) > len(before)
+    assert set(before) <= set(after)
+    assert run("compare", "--case", "a.case", "--json", cwd=tmp_path).returncode == 3
