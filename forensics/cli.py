@@ -243,6 +243,30 @@ def list_(
 
 @app.command()
 @guarded
+def validate(
+    population: Annotated[str, typer.Option("--population", help="A shipped population's name.")],
+    json: Json = False,
+) -> int:
+    """How good a population's likelihood ratios are on lineages that its calibration did not see."""
+    from dataclasses import asdict
+
+    from .listing import validation
+    from .verdict.calibrate import load_population
+    from .verdict.validate import validate as run
+
+    found = run(load_population(population))
+    if json:
+        from json import dumps
+
+        sys.stdout.write(dumps(asdict(found), indent=2) + "\n")
+        return 0
+    for table in validation(found):
+        _table(*table)
+    return 0
+
+
+@app.command()
+@guarded
 def init(
     path: Annotated[Path, typer.Argument(help="Where to write it.")] = Path("forensics.toml"),
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .verdict.validate import Validation
 
 Listing = tuple[str, tuple[str, ...], Sequence[tuple[str, ...]]]
 
@@ -95,6 +99,32 @@ def zoo() -> Listing:
     from . import zoo
 
     return "zoo models", ("name", "what it is"), [(n, zoo.card(n)) for n in zoo.models()]
+
+
+def validation(v: Validation) -> tuple[Listing, ...]:
+    """The figures of `forensics validate` as tables."""
+    hp, hd = v.lineages
+    rate, upper = v.false_positives
+    figures = [
+        ("independent lineages, Hp / Hd", f"{hp} / {hd}"),
+        ("bounds of the llr", f"{v.bounds[0]:+.2f} … {v.bounds[1]:+.2f}"),
+        ("AUC", f"{v.auc:.3f}"),
+        ("Cllr (0 perfect, 1 says nothing)", f"{v.cllr:.3f}"),
+        ("Cllr_min (discrimination alone)", f"{v.cllr_min:.3f}"),
+        ("Hd lineages with any pair at LR >= 10", f"{rate:.1%} (95 % upper bound {upper:.1%})"),
+        ("AUC of length alone", "not recorded" if v.length_only is None else f"{v.length_only:.3f}"),
+        *((f"Pr(LR >= {x:g} | Hd), Pr(LR <= 1/{x:g} | Hp)", f"{d:.3f}, {p:.3f} (each at most {1 / x:.3f})")
+          for x, d, p in v.turing),
+        *((f"AUC of {name} alone", f"{value:.3f}") for name, value in v.columns),
+    ]  # fmt: skip
+    kinds = [
+        (kind, str(pairs), str(lineages), "" if found is None else f"{found:.3f}", f"{share:.1%}")
+        for kind, pairs, lineages, found, share in v.kinds
+    ]
+    return (
+        (f"population {v.population}, lineage-grouped cross-validation", ("figure", "value"), figures),
+        ("kinds of pairs", ("kind", "pairs", "lineages", "AUC against Hd", "LR >= 10"), kinds),
+    )
 
 
 KINDS: dict[str, Callable[[], Listing]] = {

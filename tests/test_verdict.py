@@ -12,6 +12,7 @@ from forensics.verdict.bounds import elub, size_bounds
 from forensics.verdict.calibrate import Calibration, Pair, Population, lineage_weights
 from forensics.verdict.combine import decide
 from forensics.verdict.metrics import auc, cllr, cllr_min, false_positive_rate
+from forensics.verdict.validate import validate
 from forensics.verdict.wording import statement, strength
 
 
@@ -169,3 +170,15 @@ def test_a_score_without_value_needs_a_reason() -> None:
         Score("x", "failed")
     with pytest.raises(ValueError, match="interval"):
         Score("x", "ok", value=1.0)
+
+
+def test_validation_counts_lineages_and_knows_noise_from_signal() -> None:
+    good, noise = validate(population(25, 4.0)), validate(population(25, 0.0, seed=2))
+    assert good.lineages == (25, 25)
+    assert good.auc > 0.99
+    assert good.cllr < 0.3
+    assert good.cllr_min <= good.cllr
+    assert good.false_positives[1] == pytest.approx(1 - 0.05 ** (1 / 25)) or good.false_positives[0] > 0
+    assert 0.25 < noise.auc < 0.75
+    assert noise.cllr > 0.85
+    assert noise.length_only is None

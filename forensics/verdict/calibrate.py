@@ -153,12 +153,15 @@ class Calibration:
     columns: tuple[str, ...]
 
     @cached_property
+    def pairs(self) -> tuple[Pair, ...]:
+        """The labelled pairs that have all columns: the rows of `table`."""
+        labelled = (p for p in self.population.pairs if p.label is not None)
+        return tuple(p for p in labelled if all(p.scores.get(c) is not None for c in self.columns))
+
+    @cached_property
     def table(self) -> tuple[Array, NDArray[np.int_], tuple[str, ...], tuple[tuple[str, ...], ...]]:
         """Scores ``(n, p)``, labels, the lineage each pair counts for, and all lineages it touches."""
-        rows = [
-            p for p in self.population.pairs
-            if p.label is not None and all(p.scores.get(c) is not None for c in self.columns)
-        ]  # fmt: skip
+        rows = self.pairs
         x = np.array([[p.scores[c] for c in self.columns] for p in rows], dtype=np.float64).reshape(len(rows), -1)
         return x, np.array([p.label for p in rows]), tuple(p.lineage for p in rows), tuple(p.lineages for p in rows)
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ..audit import conditions_of, score_all
+from ..audit import conditions_of, score_all, stream
 from ..backends import open_backend
 from ..backends.base import Backend
 from ..collect import Budget, fill
@@ -29,6 +29,8 @@ from ..serial import dump
 from ..store import Store
 from ..types import Capabilities
 from ..verdict.calibrate import Pair, Population
+from ..verdict.checks import length_only
+from ..verdict.validate import BASELINE
 
 CONTROLS = 3
 WRONG = 2  # wrong candidates a student
@@ -151,6 +153,7 @@ async def _pair(job: Job, models: Path, store: Store) -> Pair:
     sample = gather(plan, store)
     chosen = [COMPARATORS.load(name)() for name in COMPARATORS.names()]
     scores = score_all(sample, [c if not hasattr(c, "ablate") else type(c)(ablate=False) for c in chosen], 0)
+    scores.append(length_only(sample, stream(0, BASELINE)))  # a baseline for `validate`; no calibration reads it
     values = {s.comparator: None if s.value is None else float(f"{s.value:.6g}") for s in scores}
     return Pair(job.suspect, job.candidate, job.kind, job.label, job.lineage, job.lineages, values)
 
