@@ -56,7 +56,10 @@ def validate(population: Population) -> Validation:
         cllr=cllr(llr[hp], llr[hd], **weights),
         cllr_min=cllr_min(llr[hp], llr[hd], **weights),
         false_positives=false_positive_rate(worst, 1.0),
-        turing=tuple((t, _share(llr[hd] >= np.log10(t), weight[hd]), _share(llr[hp] <= -np.log10(t), weight[hp])) for t in LIMITS),
+        turing=tuple(
+            (t, _share(llr[hd] >= np.log10(t), weight[hd]), _share(llr[hp] <= -np.log10(t), weight[hp]))
+            for t in LIMITS
+        ),
         kinds=_kinds(calibration, llr),
         columns=tuple((c, auc(x[hp, i], x[hd, i], **weights)) for i, c in enumerate(population.columns)),
         length_only=_baseline(population),
