@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from .answers import AnswerFile, pair, read_answers
+from .answers import AnswerFile, read_answers
+from .backends.file import record
 from .config import AuditConfig
 from .errors import UsageError
+from .pairing import pair
 from .plan import Party, Plan, save_plan
-from .serial import dump
 from .store import Store
 from .types import Capabilities, Listener, Progress, Reply, Request, canonical, sha256, silent
 
@@ -37,8 +38,10 @@ def import_files(config: AuditConfig, store: Store, progress: Listener = silent)
     for name, spec in specs.items():
         if str(spec) not in known:
             store.note("file", str(spec), files[name].digest.encode())
-        answers = [(r, c) for r, c in zip(requests, pairing.columns[name], strict=True) if c is not None]
-        pairs: list[tuple[Request, Reply]] = [(r, Reply(c, dump(c))) for r, c in answers]
+        pairs: list[tuple[Request, Reply]] = []
+        for request, told, answer in zip(requests, pairing.columns[name], pairing.sources[name], strict=True):
+            if told is not None and answer is not None:
+                pairs.append((request, Reply(told, record(files[name], answer))))
         store.answer(spec, pairs)
     return plan
 

@@ -16,8 +16,9 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from forensics.answers import UNRECORDED, AnswerFile, Limits, item_keys, pair, read_answers
+from forensics.answers import AnswerFile, Limits, read_answers
 from forensics.errors import UsageError
+from forensics.pairing import UNRECORDED, item_keys, pair
 from forensics.types import Message, Sampling, sha256
 
 CORPUS = Path(__file__).parents[1] / ".." / "shared" / "corpora" / "alpaca_eval_dev" / "responses"
@@ -261,7 +262,8 @@ def test_one_id_with_two_prompts_is_bad(write: Any) -> None:
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
 def test_alpaca_eval_array(write: Any, indent: int | None, pack: Any) -> None:
     rows = [{"instruction": r["prompt"], "output": r["response"], "generator": "m", "dataset": "d"} for r in ROWS]
-    rows = [*rows, {"instruction": "Add", "input": "1 2", "output": None}]
+    last: dict[str, Any] = {"instruction": "Add", "input": "1 2", "output": None}
+    rows = [*rows, last]
     file = read_answers(write(pack(json.dumps(rows, indent=indent).encode())))
     assert file.format == "alpaca-eval"
     assert [(a.prompt, a.text) for a in file.answers[:3]] == [(r["prompt"], r["response"]) for r in ROWS]

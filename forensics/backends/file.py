@@ -10,8 +10,10 @@ import base64
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..answers import Answer, AnswerFile, completion, key_of, keyed, read_answers
+from ..answer_formats import Answer, key_of
+from ..answers import AnswerFile, read_answers
 from ..errors import UsageError
+from ..pairing import completion, keyed
 from ..probes.base import FIRST_TOKEN
 from ..registry import unknown
 from ..types import Capabilities, Completion, Message, ModelSpec, Reply, Request, canonical, sha256

@@ -10,17 +10,19 @@ from typing import Any
 
 import pytest
 
-from forensics.answers import pair
 from forensics.backends import open_backend
 from forensics.backends.base import Backend
 from forensics.backends.file import FileBackend
 from forensics.backends.replay import ReplayBackend
 from forensics.backends.toy import ToyBackend
+from forensics.config import AuditConfig
 from forensics.errors import EvidenceError, UsageError
+from forensics.pairing import pair
 from forensics.probes.base import FIRST_TOKEN
+from forensics.recorded import import_files
 from forensics.spec import parse_spec
 from forensics.store import Store
-from forensics.types import Capabilities, Completion, Message, ModelSpec, Request, Sampling, canonical, sha256
+from forensics.types import Capabilities, Completion, Message, ModelSpec, Reply, Request, Sampling, canonical, sha256
 
 TOKEN: dict[str, Any] = {
     "token": "R",
@@ -146,10 +148,27 @@ def test_every_paired_request_is_answered_as_the_pairing_says(tmp_path: Path) ->
         assert [c.text for c in done] == [c and c.text for c in pairing.columns[name]]
 
 
+def test_an_imported_case_holds_the_records_of_its_files(tmp_path: Path) -> None:
+    one, other = (write(tmp_path / name, ROWS, "oops\n") for name in ("one", "other"))
+    with Store(None) as store:
+        plan = import_files(AuditConfig(f"file/{one}", f"file/{other}", skip_bad=True), store)
+        for party in plan.parties:
+            kept = {e.request: store.body(e.raw) for e in store.entries() if e.request and e.party == str(party.spec)}
+            backend = FileBackend(ModelSpec("file", party.spec.name, (("skip_bad", "1"),)))
+            replies = asyncio.run(backend.complete(plan.requests))
+            assert kept == {reply.completion.request_digest: reply.raw for reply in replies}
+            assert len(kept) == len(ROWS)
+
+
 # -- replay
 
 TOY = parse_spec("toy/a?parent=b&share=.5")
 RIVER = asked("river", "Name a river.")
+
+
+def toy_river(spec: ModelSpec) -> list[tuple[Request, Reply]]:
+    (reply,) = asyncio.run(ToyBackend(spec).complete([RIVER]))
+    return [(RIVER, reply)]
 
 
 @pytest.fixture
@@ -163,7 +182,7 @@ def case(tmp_path: Path) -> Path:
                 "evidence": base64.b64encode(evidence).decode()}  # fmt: skip
         store.note("handshake", str(TOY), canonical(body))
         for spec in (parse_spec("toy/x"), TOY, parse_spec("toy/y")):
-            store.answer(spec, [(RIVER, *asyncio.run(ToyBackend(spec).complete([RIVER])))])
+            store.answer(spec, toy_river(spec))
     return path
 
 
@@ -203,7 +222,7 @@ def test_replay_refuses_what_it_can_not_replay(case: Path, tmp_path: Path) -> No
 def test_replay_without_a_stored_handshake_claims_nothing(tmp_path: Path) -> None:
     path = tmp_path / "b.case"
     with Store(path) as store:
-        store.answer(TOY, [(RIVER, *asyncio.run(ToyBackend(TOY).complete([RIVER])))])
+        store.answer(TOY, toy_river(TOY))
     backend = replay(path, f"?party={TOY}")
     assert asyncio.run(backend.handshake())[0] == Capabilities(recorded=True)
     backend._store.note("handshake", str(TOY), b'{"capabilities": {"top_q": 1}}')
@@ -213,7 +232,6 @@ def test_replay_without_a_stored_handshake_claims_nothing(tmp_path: Path) -> Non
 
 
 def test_replay_takes_the_suspect_from_the_plan(tmp_path: Path) -> None:
-    from forensics.config import AuditConfig
     from forensics.plan import Party, Plan, save_plan
 
     path = tmp_path / "c.case"
@@ -226,7 +244,7 @@ def test_replay_takes_the_suspect_from_the_plan(tmp_path: Path) -> None:
                 config, "recorded", "0", (Party("suspect", spec, Capabilities(recorded=True)),), (RIVER,), recorded=True
             ),
         )
-        store.answer(spec, [(RIVER, *asyncio.run(ToyBackend(TOY).complete([RIVER])))])
+        store.answer(spec, toy_river(TOY))
     for query in ("", "?party=suspect", "?party=file/gone.jsonl"):
         backend = replay(path, query)
         assert backend.party == spec
