@@ -70,9 +70,7 @@ def _share(hit: np.ndarray, weight: Array) -> float:
     return float(weight[hit].sum() / weight.sum())
 
 
-def _kinds(
-    population: Population, calibration: Calibration, llr: Array
-) -> tuple[tuple[str, int, int, float | None, float], ...]:
+def _kinds(calibration: Calibration, llr: Array) -> tuple[Kind, ...]:
     rows = [
         p
         for p in population.pairs
