@@ -71,11 +71,7 @@ def _share(hit: np.ndarray, weight: Array) -> float:
 
 
 def _kinds(calibration: Calibration, llr: Array) -> tuple[Kind, ...]:
-    rows = [
-        p
-        for p in population.pairs
-        if p.label is not None and all(p.scores.get(c) is not None for c in calibration.columns)
-    ]
+    rows = calibration.pairs
     hd = np.array([p.label == 0 for p in rows])
     out = []
     for kind in dict.fromkeys((p.kind, p.label) for p in rows):
