@@ -122,17 +122,18 @@ def _evidence(e: Evidence, unit: str) -> EvidenceRecord:
 
 
 def background(s: Score) -> Background | None:
-    """The null in brief, and the share of it at or above the value, (1 + hits) / (1 + n): never 0."""
+    """The null in brief; see `Background`."""
     if not s.null or s.value is None:
         return None
     null = np.array(s.null)
+    least = 1.0 / len(s.closeness)
     counts, edges = np.histogram(null, bins=BINS)
     return Background(
         quantiles=tuple((str(q), float(f"{np.quantile(null, q):.6g}")) for q in QUANTILES),
         histogram=tuple(
             (float(f"{a:.6g}"), float(f"{b:.6g}"), int(c)) for a, b, c in zip(edges, edges[1:], counts, strict=False)
         ),
-        above=float(f"{(1 + int((null >= s.value).sum())) / (1 + len(null)):.6g}"),
+        above=float(f"{max((1 + int((null >= s.value).sum())) / (1 + len(null)), least):.6g}"),
     )
 
 
@@ -149,7 +150,8 @@ def _parties(plan: Plan, sample: Sample) -> list[PartyRecord]:
                  if c is not None and c.usable and u.family != "first-token"]  # fmt: skip
         mean = sig(float(np.mean([len(t) for t in texts]))) if texts else None
         unusable = sum(not c.usable for c in column)
-        out.append(PartyRecord(_role(party.name), party.name, str(party.spec), len(column), unusable, mean))
+        missing = 0 if party.name == "base" else len(sample.units) - len(column)
+        out.append(PartyRecord(_role(party.name), party.name, str(party.spec), len(column), unusable, missing, mean))
     return out
 
 
@@ -158,10 +160,11 @@ def _baselines(length: Score) -> dict[str, Baseline]:
         "A rule that reads no answer has a likelihood ratio of 1 (llr 0): who sells a model is a prior, not a finding."
     )
     if length.status == "ok":
-        share = background(length)
+        shown = background(length)
+        share = 1.0 if shown is None else shown.above
         detail = (
             "The same contrast from nothing but the answers' lengths (log scale). Where this stands out as much as the "
-            f"comparators do, length explains them; here {share.above:.0%} of the background is at or above it."  # type: ignore[union-attr]
+            f"comparators do, length explains them; here {share:.0%} of the background is at or above it."
         )
     else:
         detail = f"not measured: {length.reason}"
@@ -195,6 +198,11 @@ def _limitations(plan: Plan, sample: Sample, exact: Sequence[ExactResult], popul
         out.append("No second draw of the reference was collected, so there is no positive control.")
     out.extend(plan.notes)
     for party in _parties(plan, sample):
+        if party.missing:
+            out.append(
+                f"{party.name}: {party.missing} of {party.missing + party.answers} requests have no answer (failed, or "
+                "not recorded); which ones are missing may not be chance."
+            )
         if party.unusable:
             out.append(
                 f"{party.name}: {party.unusable} of {party.answers} answers were empty or blocked and are not scored."

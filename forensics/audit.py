@@ -29,6 +29,8 @@ from .verdict.calibrate import shipped_populations
 from .verdict.checks import as_suspect, fit_to_judge, length_only, power, self_checks
 from .verdict.combine import decide, evidence, joint, pick_population
 
+MOST_MISSING = 0.2  # share of the suspect's answers that may be missing before nothing is concluded
+
 
 def audit(config: AuditConfig, *, store: Store | None = None, progress: Listener = silent) -> Report:
     """Ask everything, then judge. Without a store the case lives in a temporary file.
@@ -78,6 +80,9 @@ def judge(
     lr = joint(scores, people, stream(seed, "joint"))
     if people is not None and lr is None:
         why_not = ("too few comparators could be measured for the population to speak",)
+    gone = sum(c is None for c in sample.suspect) / max(len(sample.suspect), 1)
+    if gone > MOST_MISSING:
+        lr, why_not = None, (f"{gone:.0%} of the suspect's answers are missing: which ones may not be chance",)
     verdict = decide(lr, why_not, exact, checks, strength)
     progress(Progress("judge", "self-checks", 1, 1))
     return assemble(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .console import bars, guarded, say
+from .console import bars, guarded, printable, say
 from .errors import EvidenceError, UsageError
 
 if TYPE_CHECKING:
@@ -306,13 +306,10 @@ def _config(path: Path | None, **flags: object) -> AuditConfig:
 
 def _default_case(config: AuditConfig) -> Path:
     """A name that the same command finds again, so that running it twice continues instead of starting over."""
-    from dataclasses import replace
-
     from .serial import dump
     from .types import sha256
 
-    fixed = replace(config, max_requests=None, max_total_tokens=None, population="auto", comparators=())
-    return Path(f"forensics-{sha256(dump(fixed))[:8]}.case")
+    return Path(f"forensics-{sha256(dump(config.fixed))[:8]}.case")
 
 
 def _announce(config: AuditConfig, case: Path, quiet: bool) -> None:
@@ -410,11 +407,11 @@ def _table(title: str, head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title, title_justify="left", header_style="bold")
+    table = Table(title=Text(printable(title), style="italic"), title_justify="left", header_style="bold")
     for column in head:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(printable(cell)) for cell in row))
     Console(highlight=False).print(table)
 
 

@@ -10,6 +10,7 @@ import asyncio
 import base64
 import json
 from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -46,11 +47,13 @@ class Budget:
             raise BudgetExceeded(f"the budget of {self.tokens} tokens is used up; continue with a larger --max-tokens")
         self.asked += len(batch)
 
-    def spend(self, replies: Sequence[Reply]) -> None:
+    def spend(self, batch: Sequence[Request], replies: Sequence[Reply]) -> None:
         """Count tokens as reported, or about four characters each where the endpoint does not say."""
-        for reply in replies:
+        for request, reply in zip(batch, replies, strict=True):
             usage, text = reply.completion.usage, reply.completion.text or ""
-            self.used += (usage.prompt_tokens or 0) + (usage.completion_tokens or len(text) // 4)
+            asked, said = usage.prompt_tokens, usage.completion_tokens
+            self.used += _length(request) // 4 if asked is None else asked
+            self.used += len(text) // 4 if said is None else said
 
 
 def collect(config: AuditConfig, *, store: Store, progress: Listener = silent, suite: Suite | None = None) -> Plan:
@@ -161,11 +164,14 @@ class _Session:
     def __init__(self, store: Store, budget: Budget, progress: Listener) -> None:
         self.store, self.budget, self.progress = store, budget, progress
         self.failures: dict[str, str] = {}
+        self.stopped: ForensicsError | None = None  # the first reason to stop; what is being asked is still stored
         self._local = asyncio.Lock()
 
     async def ask(self, backends: dict[str, Backend], wanted: dict[str, list[Request]], stage: str) -> None:
         """All parties at once; the first error stops all of them, after their running requests are stored."""
         await _together([self._party(stage, name, backends[name], requests) for name, requests in wanted.items()])
+        if self.stopped is not None:
+            raise self.stopped
 
     async def _party(self, stage: str, name: str, backend: Backend, requests: list[Request]) -> None:
         todo = list({r.digest: r for r in requests if not self.store.has(backend.spec, r)}.values())
@@ -176,13 +182,16 @@ class _Session:
         async def worker() -> None:
             nonlocal done
             for batch in batches:
-                self.budget.take(batch)
-                if backend.concurrency == 1:
-                    async with self._local:
+                if self.stopped is not None:
+                    return
+                try:
+                    self.budget.take(batch)
+                    async with self._local if backend.concurrency == 1 else nullcontext():
                         replies = await backend.complete(batch)
-                else:
-                    replies = await backend.complete(batch)
-                self.budget.spend(replies)
+                except ForensicsError as error:
+                    self.stopped = self.stopped or error
+                    return
+                self.budget.spend(batch, replies)
                 self.store.answer(backend.spec, list(zip(batch, replies, strict=True)))
                 for reply in replies:
                     if reply.completion.finish == "error":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,16 +45,16 @@ class AuditConfig:
             raise UsageError(f"temperature must be between 0 and 2, not {self.temperature}")
         if self.seed < 0:
             raise UsageError(f"seed must not be negative, not {self.seed}")
-        same = {c for c in self.controls if self.controls.count(c) > 1 or c in (self.suspect, self.reference)}
-        if same:
-            raise UsageError(
-                f"{sorted(same)[0]} is named twice: a control must differ from suspect, reference and other controls"
-            )
 
     @property
     def sampling(self) -> Sampling:
         """What every request starts from."""
         return Sampling(temperature=self.temperature, max_tokens=self.max_tokens, seed=self.seed)
+
+    @property
+    def fixed(self) -> AuditConfig:
+        """The part that must stay the same for a case to be continued."""
+        return replace(self, max_requests=None, max_total_tokens=None, population="auto", comparators=())
 
     def specs(self) -> dict[str, ModelSpec]:
         """Parties by name: "suspect", "reference", "base", and controls under short, unique names."""
@@ -70,7 +70,19 @@ class AuditConfig:
             out[name] = spec
         if self.base is not None:
             out["base"] = parse_spec(self.base)
+        _refuse_twins(out)
         return out
+
+
+def _refuse_twins(specs: Mapping[str, ModelSpec]) -> None:
+    """One model in two places would be compared with itself. The base may also be a control."""
+    seen: dict[tuple[str, str, tuple[tuple[str, str], ...]], str] = {}
+    for name, spec in specs.items():
+        local = spec.provider in ("file", "hf", "gguf", "replay") and Path(spec.name).exists()
+        key = (spec.provider, str(Path(spec.name).resolve()) if local else spec.name, spec.options)
+        other = seen.setdefault(key, name)
+        if other != name and not (name == "base" and other not in ("suspect", "reference")):
+            raise UsageError(f"{spec} is named twice, as {other} and as {name}: every party is another model")
 
 
 def short_name(spec: ModelSpec) -> str:

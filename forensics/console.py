@@ -16,14 +16,18 @@ from .types import Listener, Progress, silent
 
 P = ParamSpec("P")
 INTERRUPTED = 4
-KEPT = "what was answered is kept; the same command continues"
+KEPT = "what was answered in a case file is kept; the same command continues"
 
 
 def say(text: str) -> None:
-    """One line of talk, to stderr; control characters of foreign text can't reach the terminal."""
-    clean = "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
-    sys.stderr.write(f"{clean}\n")
+    """One line of talk, to stderr."""
+    sys.stderr.write(f"{printable(text)}\n")
     sys.stderr.flush()
+
+
+def printable(text: str) -> str:
+    """The text without control characters: foreign text must not steer a terminal."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
 
 
 def leave(code: int) -> NoReturn:
@@ -52,6 +56,13 @@ def guarded(function: Callable[P, int | None]) -> Callable[P, None]:
             leave(0)
         except KeyboardInterrupt:
             _interrupted()
+        except Exception as error:
+            # Not one of ours, so a defect: still one line and "not completed", never an exit code that means a finding.
+            if type(error).__module__.startswith(("typer", "click")) or os.environ.get("FORENSICS_DEBUG"):
+                raise
+            what = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            say(f"forensics: internal error ({what}); FORENSICS_DEBUG=1 shows where, please report it")
+            leave(INTERRUPTED)
 
     return run
 

@@ -31,7 +31,9 @@ def pick(sample: Sample) -> tuple[Exhibit, ...]:
         contrast = contrasts(closeness)[:, 0] if closeness.shape[1] > 2 else closeness[:, 0] - closeness[:, 1]
         order = [int(k) for k in np.argsort(-contrast, kind="stable") if np.isfinite(contrast[k])]
         each = min(EACH, len(order) // 2)
-        chosen = [(k, "for") for k in order[:each]] + [(k, "against") for k in order[::-1][:each]]
+        # An item speaks against only if a control's answer is nearer than the reference's there.
+        chosen = [(k, "for") for k in order[:each] if contrast[k] > 0]
+        chosen += [(k, "against") for k in order[::-1][:each] if contrast[k] < 0]
         out = [_exhibit(sample, rows[k], direction, closeness[k]) for k, direction in chosen]
     identity = [i for i, u in enumerate(sample.units) if u.family == "identity" and u.sample == 0][:CONTEXT]
     return tuple(out + [_exhibit(sample, i, "context", None) for i in identity])

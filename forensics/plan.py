@@ -131,8 +131,7 @@ def save_plan(store: Store, plan: Plan) -> None:
 
 def asked(plan: Plan) -> Mapping[str, Any]:
     """What must be the same for a case to be continued: budgets, population and comparators may change."""
-    free = {"max_requests": None, "max_total_tokens": None, "population": "auto", "comparators": ()}
-    return {"config": replace(plan.config, **free), "suite": plan.suite_digest, "requests": plan.requests}  # type: ignore[arg-type]
+    return {"config": plan.config.fixed, "suite": plan.suite_digest, "requests": plan.requests}
 
 
 def stored_plan(store: Store) -> Plan:

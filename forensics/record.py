@@ -38,7 +38,8 @@ class PartyRecord:
     name: str  # "suspect", "reference", "base" or the control's name as used in `closeness`
     spec: str
     answers: int
-    unusable: int  # empty, blocked or failed: kept, counted, never scored as text
+    unusable: int  # empty or blocked: kept, counted, never scored as text
+    missing: int  # planned and not answered: failed, or not recorded
     mean_characters: float | None
 
 
@@ -62,7 +63,8 @@ class VerdictRecord:
 @dataclass(frozen=True, slots=True)
 class Background:
     """The null of a comparator in brief: quantiles of the same statistic with controls in the reference's place,
-    and ``above``: the share of it at or above the observed value, (1 + hits) / (1 + n)."""
+    and ``above``: the share of it at or above the observed value, (1 + hits) / (1 + n), but never below 1 / (1 + K):
+    K controls are K models, however often their items are resampled."""
 
     __pydantic_config__ = WIRE
 

@@ -34,7 +34,12 @@ def import_files(config: AuditConfig, store: Store, progress: Listener = silent)
     notes = tuple(_skipped(files)) + tuple(pairing.notes)
     plan = Plan(config, "recorded", digest, parties, requests, recorded=True, notes=notes)
     save_plan(store, plan)
-    known = {entry.party for entry in store.entries("file")}
+    known = {entry.party: store.body(entry.raw).decode() for entry in store.entries("file")}
+    for name, spec in specs.items():
+        if known.get(str(spec), files[name].digest) != files[name].digest:
+            raise UsageError(
+                f"{store.path} holds another version of {spec.name}: name a new case, or judge it with --case alone"
+            )
     for name, spec in specs.items():
         if str(spec) not in known:
             store.note("file", str(spec), files[name].digest.encode())

@@ -15,6 +15,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
+from typing import IO
 
 from .errors import EvidenceError, UsageError
 from .serial import dump, load
@@ -53,16 +54,23 @@ class Store:
     """A case file, or a case in memory (``path=None``)."""
 
     def __init__(self, path: str | Path | None = None, *, must_exist: bool = False) -> None:
+        """``must_exist`` opens a stored case to be read: nothing is written to it, nor beside it.
+
+        Errors: `UsageError` (no such case, no such directory, in use by another run), `EvidenceError` (not a case).
+        """
         self.path = None if path is None else Path(path)
+        self._lock: IO[bytes] | None = None
         if self.path is not None:
             if must_exist and not self.path.is_file():
                 raise UsageError(f"no such case: {self.path}")
             if not self.path.parent.is_dir():
                 raise UsageError(f"cannot write the case {self.path}: its directory does not exist")
+            if not must_exist:
+                self._lock = _locked(self.path)
         # Local backends answer from a worker thread, but only the event loop's thread ever writes.
-        self._db = sqlite3.connect(":memory:" if self.path is None else self.path, isolation_level=None)
+        self._db = sqlite3.connect(_uri(self.path, must_exist), uri=True, isolation_level=None)
         try:
-            self._open()
+            self._open(must_exist)
         except sqlite3.DatabaseError as error:
             self._db.close()
             raise EvidenceError(f"{path} is not a readable case file: {error}") from error
@@ -76,11 +84,12 @@ class Store:
         ):
             self._known[party, request] = parsed
 
-    def _open(self) -> None:
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = NORMAL")
+    def _open(self, only_read: bool) -> None:
+        if not only_read:
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")
         tables = {row[0] for row in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        if not tables:
+        if not tables and not only_read:
             self._db.executescript("BEGIN;" + SCHEMA + f"INSERT INTO meta VALUES ('format', '{FORMAT}'); COMMIT;")
         elif not {"meta", "body", "entry"} <= tables:
             raise EvidenceError(f"{self.path} is an SQLite file but not a case of this tool")
@@ -99,6 +108,9 @@ class Store:
     def close(self) -> None:
         """Close the file; safe to call twice."""
         self._db.close()
+        # Only after the database: closing any handle of the file drops the locks that SQLite holds on it.
+        if self._lock is not None:
+            self._lock.close()
 
     # -- writing
 
@@ -212,6 +224,35 @@ class Store:
                 head = entry.hash
         except sqlite3.DatabaseError as error:
             raise EvidenceError(f"{self.path}: the case file is damaged: {error}") from error
+
+
+def _uri(path: Path | None, only_read: bool) -> str:
+    """SQLite's address of the case; a case without a pending log is read as it lies, on read-only media too."""
+    if path is None:
+        return "file::memory:"
+    plain = path.resolve().as_uri()
+    if not only_read:
+        return plain
+    pending = path.with_name(path.name + "-wal")
+    return plain + ("?mode=ro" if pending.is_file() and pending.stat().st_size else "?mode=ro&immutable=1")
+
+
+def _locked(path: Path) -> IO[bytes] | None:
+    """A handle that keeps other runs from writing the same case; None where the system has no such locks."""
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    try:
+        handle = path.open("ab")
+    except OSError as error:
+        raise UsageError(f"cannot write the case {path}: {error.strerror}") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        handle.close()
+        raise UsageError(f"{path} is in use by another run: wait for it, or name another case") from error
+    return handle
 
 
 def link(previous: str, entry: Entry) -> str:

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+from urllib.parse import quote
 
 Role = Literal["suspect", "reference", "control", "base"]
 Status = Literal["ok", "insufficient", "unsupported", "failed"]
@@ -44,7 +45,7 @@ class ModelSpec:
     options: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
-        query = "&".join(f"{k}={v}" for k, v in self.options)
+        query = "&".join(f"{quote(k)}={quote(v, safe='/:,.@-_')}" for k, v in self.options)
         return f"{self.provider}/{self.name}" + (f"?{query}" if query else "")
 
     def option(self, key: str, default: str | None = None) -> str | None:
@@ -326,7 +327,6 @@ class Verdict:
     reasons: tuple[str, ...]
     alternatives: tuple[str, ...] = ()
     power: str | None = None
-    withheld: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

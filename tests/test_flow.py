@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from forensics import AuditConfig, BackendError, BudgetExceeded, Report, Store, UsageError, audit, collect, judge
-from forensics.collect import estimate
+from forensics.collect import Budget, _Session, estimate
 from forensics.config import load_config, make_config
 from forensics.plan import gather, stored_plan
+from forensics.serial import dump
+from forensics.spec import parse_spec
+from forensics.types import Completion, Reply, Request, silent
 
 
 def test_judging_a_case_twice_gives_the_same_bytes(case: Path) -> None:
@@ -119,8 +124,6 @@ def test_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path.write_text('[audit]\nsuspct = "toy/a"\n')
     with pytest.raises(UsageError, match="did you mean 'suspect'"):
         load_config(path)
-    with pytest.raises(UsageError, match="named twice"):
-        make_config({"suspect": "toy/a", "reference": "toy/b", "controls": ("toy/b",)})
     with pytest.raises(UsageError, match="reference is not given"):
         make_config({"suspect": "toy/a"})
 
@@ -150,3 +153,78 @@ def test_the_record_is_plain_json(case: Path) -> None:
         record["verdict"]
     )
     assert {"text_blind", "length_only"} <= set(record["baselines"])
+
+
+@pytest.mark.parametrize(
+    "roles",
+    [
+        {"suspect": "toy/a", "reference": "toy/a"},
+        {"suspect": "toy/a", "reference": "toy/b", "controls": ("toy/b",)},
+        {"suspect": "toy/a", "reference": "toy/b", "base": "toy/a"},
+        {"suspect": "toy/a", "reference": "toy/b", "base": "toy/b"},
+        {"suspect": "toy/a", "reference": "toy/b", "controls": ("toy/c", "toy/c")},
+    ],
+)
+def test_one_model_in_two_places_is_refused(roles: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match="named twice"):
+        make_config(roles).specs()
+
+
+def test_one_file_under_two_names_is_one_party(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "r.jsonl").write_text('{"prompt": "p", "response": "r"}\n')
+    (tmp_path / "s.jsonl").write_text('{"prompt": "p", "response": "s"}\n')
+    with pytest.raises(UsageError, match="named twice"):
+        AuditConfig("s.jsonl", "r.jsonl", ("./r.jsonl",)).specs()
+
+
+def test_specs_survive_being_printed() -> None:
+    spec = parse_spec("api/x/y?base_url=http://127.0.0.1:9/v1&order=a%26b%3Dc,d%20e")
+    assert parse_spec(str(spec)) == spec
+    assert "http://127.0.0.1:9/v1" in str(spec)
+
+
+def test_a_file_that_changed_is_not_judged_by_its_old_answers(tmp_path: Path) -> None:
+    from forensics import compare
+
+    for name in ("s", "r"):
+        lines = (f'{{"prompt": "p{i}", "response": "{name} {i}"}}\n' for i in range(3))
+        (tmp_path / f"{name}.jsonl").write_text("".join(lines))
+    config = AuditConfig(str(tmp_path / "s.jsonl"), str(tmp_path / "r.jsonl"))
+    store = Store(None)
+    first = compare(config, store=store)
+    assert compare(config, store=store).to_json() == first.to_json()
+    with (tmp_path / "s.jsonl").open("a") as file:
+        file.write('{"prompt": "p9", "response": "new"}\n')
+    with pytest.raises(UsageError, match="another"):
+        compare(config, store=store)
+
+
+def test_what_was_asked_when_the_budget_ran_out_is_stored() -> None:
+    """Eight requests under way when the ninth is refused: all eight are kept."""
+    asked = []
+
+    class Slow:
+        spec, batch, concurrency = parse_spec("toy/slow"), 1, 8
+
+        async def complete(self, requests: Sequence[Request]) -> Sequence[Reply]:
+            asked.extend(requests)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            done = Completion(requests[0].digest, "yes", "stop")
+            return [Reply(done, dump(done))]
+
+    store = Store(None)
+    requests = [Request("writing", str(i), prompt=str(i)) for i in range(40)]
+    session = _Session(store, Budget(requests=20), silent)
+    with pytest.raises(BudgetExceeded):
+        asyncio.run(session.ask({"suspect": Slow()}, {"suspect": requests}, "answers"))  # type: ignore[dict-item]
+    assert len(asked) == len(store) == 20
+
+
+def test_missing_answers_are_counted_and_too_many_conclude_nothing(config: AuditConfig) -> None:
+    report = audit(replace(config, suspect="toy/sam?fail=2"))
+    (suspect,) = (p for p in report.parties if p.role == "suspect")
+    assert suspect.missing > 0.2 * (suspect.missing + suspect.answers)
+    assert any("missing" in reason for reason in report.verdict.reasons)
+    assert any("have no answer" in line for line in report.limitations)

@@ -132,3 +132,28 @@ def test_files_that_are_no_cases(tmp_path: Path) -> None:
         Store(tmp_path / "none.case", must_exist=True)
     with pytest.raises(UsageError, match="directory"):
         Store(tmp_path / "no" / "such" / "a.case")
+
+
+def test_two_runs_do_not_write_one_case(tmp_path: Path) -> None:
+    with Store(tmp_path / "a.case"), pytest.raises(UsageError, match="in use by another run"):
+        Store(tmp_path / "a.case")
+    Store(tmp_path / "a.case").close()
+
+
+def test_reading_a_case_writes_nothing(tmp_path: Path) -> None:
+    path = filled(tmp_path / "a.case")
+    before = path.read_bytes()
+    path.chmod(0o444)
+    tmp_path.chmod(0o555)
+    try:
+        with Store(path, must_exist=True) as store:
+            store.check()
+            assert store.get(SPEC, ask("3")) is not None
+        assert path.read_bytes() == before
+        assert [p.name for p in tmp_path.iterdir()] == ["a.case"]
+    finally:
+        tmp_path.chmod(0o755)
+    (tmp_path / "empty.case").touch()
+    with pytest.raises(EvidenceError, match="not a case"):
+        Store(tmp_path / "empty.case", must_exist=True)
+    assert (tmp_path / "empty.case").stat().st_size == 0

@@ -108,8 +108,24 @@ def test_held_out_llrs_of_noise_say_nothing() -> None:
     calibration = Calibration(population(40, 0.0, seed=5), ("x", "y"))
     label = calibration.table[1]
     held = calibration.held_out
-    assert 0.9 < cllr(held[label == 1], held[label == 0]) < 1.15
+    assert 0.9 < cllr(held[label == 1], held[label == 0]) < 1.1
     assert calibration.bounds[1] < 0.5
+
+
+def test_a_trait_of_one_lineage_can_not_be_exploited_by_its_other_pairs() -> None:
+    """Every lineage has a score level of its own that betrays its label; held out, it must be worth nothing."""
+    rng = np.random.default_rng(8)
+    pairs = []
+    for i in range(24):
+        label = i % 2
+        level = float(rng.normal())
+        for j in range(6):
+            scores = {"x": level, "y": float(rng.normal())}
+            pairs.append(Pair(f"s{i}-{j}", "t", "made", label, f"L{i}", (f"L{i}", f"shared-{i // 2 % 3}"), scores))
+    calibration = Calibration(Population("made", "", {}, ("x", "y"), tuple(pairs)), ("x", "y"))
+    held, label = calibration.held_out, calibration.table[1]
+    assert cllr(held[label == 1], held[label == 0]) > 0.9
+    assert calibration.bounds[1] < 0.7
 
 
 def test_a_population_of_few_lineages_is_not_usable() -> None:
@@ -144,12 +160,26 @@ def test_the_statement_is_as_loud_for_hd() -> None:
 LR = LikelihoodRatio(1.4, (-1.5, 1.5), (0.9, 1.5), "p")
 
 
-def test_copied_weights_are_never_copied_outputs() -> None:
-    weights = ExactResult("weights", "ok", p=1e-40, n=3)
-    assert decide(LR, (), [weights], [], None).decision == "copied-weights"
-    base = ExactResult("weights", "ok", p=1e-40, n=3, against="reference-base")
-    assert decide(LR, (), [weights, base], [], None).decision == "shared-source"
-    assert decide(LR, (), [], [], None).decision == "copied-outputs"
+def weights(p: float, against: str = "reference") -> ExactResult:
+    return ExactResult("weights", "ok", p=p, n=3, against=against)
+
+
+def test_shared_weights_are_never_copied_outputs() -> None:
+    """A common parent must not be accused of being a copy: that takes a base of another lineage."""
+    shared, other = weights(1e-40), weights(0.4, "reference-base")
+    assert decide(LR, (), [shared, other], [], None).decision == "copied-weights"
+    assert decide(LR, (), [shared], [], None).decision == "shared-source"
+    assert decide(LR, (), [shared, weights(1e-40, "reference-base")], [], None).decision == "shared-source"
+    for case in ([shared], [shared, other]):
+        assert decide(LR, (), case, [], None).lr is None
+    assert decide(LR, (), [weights(0.5)], [], None).decision == "copied-outputs"
+
+
+def test_a_base_that_is_not_the_base_withholds_the_ratio() -> None:
+    verdict = decide(LR, (), [weights(0.5), weights(0.7, "base")], [], None)
+    assert (verdict.decision, verdict.lr) == ("cannot-tell", None)
+    assert "base" in verdict.reasons[0]
+    assert decide(LR, (), [weights(0.5), weights(1e-40, "base")], [], None).decision == "copied-outputs"
 
 
 def test_a_failed_self_check_ends_in_cannot_tell() -> None:
@@ -162,7 +192,8 @@ def test_an_interval_across_zero_decides_nothing() -> None:
     wide = LikelihoodRatio(1.2, (-1.5, 1.5), (-0.1, 1.5), "p")
     assert decide(wide, (), [], [], None).decision == "cannot-tell"
     against = LikelihoodRatio(-1.2, (-1.5, 1.5), (-1.5, -0.4), "p")
-    assert decide(against, (), [], [], None).decision == "independent"
+    assert decide(against, (), [], [], "power was stated").decision == "independent"
+    assert decide(against, (), [], [], None).decision == "cannot-tell"
 
 
 def test_a_score_without_value_needs_a_reason() -> None:

@@ -51,6 +51,28 @@ def test_shapes_that_do_not_match_are_unsupported(tmp_path: Path) -> None:
     assert "equal name and shape" in (found.reason or "")
 
 
+def test_pruned_units_are_no_evidence() -> None:
+    """Ties: rows set to zero in both models must not be matched in row order."""
+    a, b = matrix(0), matrix(1)
+    a[RNG(2).choice(64, 40, replace=False)] = 0
+    b[RNG(3).choice(64, 40, replace=False)] = 0
+    assert layer_p(a, b) > 1e-3
+    assert layer_p(np.zeros((64, 24), np.float32), matrix(0)) == 1.0
+    assert layer_p(np.ones((64, 24), np.float32), np.ones((64, 24), np.float32)) > 1e-4
+
+
+def test_few_units_can_not_give_a_small_p() -> None:
+    assert layer_p(matrix(0, units=4), matrix(0, units=4)) == pytest.approx(1 / 24)
+
+
+def test_weights_that_are_not_finite_fail_with_a_reason(tmp_path: Path) -> None:
+    bad = matrix(0)
+    bad[3, 3] = np.nan
+    found = compare_weights(save(tmp_path / "a", bad), save(tmp_path / "b", matrix(1)))
+    assert (found.status, found.p) == ("failed", None)
+    assert "not finite" in (found.reason or "")
+
+
 def uniformity(n: int) -> float:
     from scipy.stats import kstest
 

@@ -354,10 +354,14 @@ def encode_target(model: LocalModel, text: str) -> list[int]:
         found = model.tokenizer(part, add_special_tokens=False, split_special_tokens=True, verbose=False)["input_ids"]
         return [int(i) for i in found]
 
-    mark = ids("\n")
-    for found in (ids(text), ids("\n" + text)[len(mark) :]):
-        if b"".join(model.pieces[i] for i in found) == text.encode():
-            return found
+    def spells(found: Sequence[int]) -> bool:
+        return b"".join(model.pieces[i] for i in found) == text.encode()
+
+    found = ids(text)
+    if not spells(found):
+        found = ids("\n" + text)[len(ids("\n")) :]
+    if spells(found):
+        return found
     raise ValueError("the tokenizer can't spell the target exactly (it normalises or drops characters)")
 
 

@@ -231,16 +231,19 @@ class LocalModel:
             total = part.logsumexp(-1, keepdim=True)
             total = total.masked_fill(~total.isfinite(), float("nan"))
             picked = (part.gather(1, chosen[start : start + step, None]) - total)[:, 0].tolist()
-            best, ids = part.topk(k, dim=-1)
-            for token, value, values, names in zip(
-                chosen[start : start + step].tolist(), picked, (best - total).tolist(), ids.tolist(), strict=True
-            ):
+            values: list[list[float]] = [[]] * len(part)
+            names: list[list[int]] = [[]] * len(part)
+            if k:
+                best, ids = part.topk(k, dim=-1)
+                values, names = (best - total).tolist(), ids.tolist()
+            rows = zip(chosen[start : start + step].tolist(), picked, values, names, strict=True)
+            for token, logprob, listed, ids in rows:
                 # Two ids may spell the same bytes ("A" and <0x41>): a reader keyed by bytes must meet the likelier one.
-                listed: dict[bytes, float] = {}
-                for name, logprob in zip(names, values, strict=True):
-                    listed.setdefault(self.pieces[name], logprob)
-                floor = values[-1] if 0 < k < size else None
-                out.append(TokenLogprob(self.pieces[token], value, tuple(listed.items()), floor))
+                top_of: dict[bytes, float] = {}
+                for i, value in zip(ids, listed, strict=True):
+                    top_of.setdefault(self.pieces[i], value)
+                floor = listed[-1] if 0 < k < size else None
+                out.append(TokenLogprob(self.pieces[token], logprob, tuple(top_of.items()), floor))
         return out
 
     def _padded(self, length: int) -> int:

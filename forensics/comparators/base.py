@@ -100,16 +100,25 @@ def relative(
     if problem:
         return abstain(name, "insufficient", problem, n=len(closeness))
     d = contrasts(closeness)
-    weights = bootstrap_weights(len(d), rng)
-    keep = np.stack([_trimmed(d[:, j], trim) for j in range(d.shape[1])], axis=1)
+    weights = np.concatenate([np.full((1, len(d)), 1.0 / len(d)), bootstrap_weights(len(d), rng)])
+    means = np.stack([trimmed_means(d[:, j], weights, trim) for j in range(d.shape[1])], axis=1)
+    listed = closeness_of(closeness.mean(axis=0), names)
+    return assemble(name, means[0], means[1:], len(d), listed, ablations)
 
-    def means(w: Array) -> Array:
-        mass = w @ keep
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.where(mass > 0, (w @ np.where(keep > 0, d, 0.0)) / mass, 0.0)
 
-    return assemble(name, means(np.full((1, len(d)), 1.0 / len(d)))[0], means(weights), len(d),
-                    closeness_of(closeness.mean(axis=0), names), ablations)  # fmt: skip
+def trimmed_means(values: Array, weights: Array, trim: float) -> Array:
+    """Weighted trimmed means ``(B,)`` of values ``(n,)`` under weights ``(B, n)`` that sum to 1 a row.
+
+    Mass ``trim`` is cut at either end anew under every row's weights: a cut that is fixed once makes intervals too
+    narrow.
+    """
+    if trim == 0.0:
+        return np.asarray(weights @ values)
+    order = np.argsort(values, kind="stable")
+    mass = weights[:, order]
+    upto = np.cumsum(mass, axis=1)
+    kept = np.clip(np.minimum(upto, 1.0 - trim) - np.maximum(upto - mass, trim), 0.0, None)
+    return np.asarray(kept @ values[order] / (1.0 - 2.0 * trim))
 
 
 def closeness_of(values: Array, names: Sequence[str]) -> tuple[tuple[str, float], ...]:
@@ -155,15 +164,9 @@ def shortage(n: int, controls: int) -> str | None:
     return None
 
 
-def _trimmed(column: Array, trim: float) -> Array:
-    low, high = np.quantile(column, [trim, 1.0 - trim])
-    return np.asarray((column >= low) & (column <= high), dtype=np.float64)
-
-
-def point(closeness: Array, trim: float = 0.0) -> float | None:
+def point(closeness: Array) -> float | None:
     """Only the value of `relative`, for an ablation; None if fewer than 30 items remain."""
     closeness = closeness[np.isfinite(closeness).all(axis=1)]
     if len(closeness) < MIN_ITEMS or closeness.shape[1] < 1 + MIN_CONTROLS:
         return None
-    d = contrasts(closeness)[:, 0]
-    return float(d[_trimmed(d, trim) > 0].mean())
+    return float(contrasts(closeness)[:, 0].mean())

@@ -19,10 +19,10 @@ class NextTokenDivergence:
 
     Only the listed tokens are known. A token that one side does not list, and everything that neither lists, go into
     one common cell "anything else" (a side without floor lists its whole vocabulary, so there the token has mass 0).
-    Joining cells can only lower a Jensen-Shannon divergence, so the value is a lower bound of the true one, made the
-    same way for every candidate. Parties whose token bytes
-    hardly overlap (< ``min_shared`` of mass on commonly listed tokens, mean over contexts) have disjoint vocabularies:
-    status unsupported. Null hypothesis: the candidate is not S's teacher.
+    Joining cells can only lower a Jensen-Shannon divergence, so each is a lower bound of the true one, made the same
+    way for every candidate (their difference is no bound). If S and any candidate put less than ``min_shared`` of mass
+    on commonly listed tokens (mean over contexts), their vocabularies are disjoint: status unsupported, because one
+    foreign tokenizer would push the value either way. Null hypothesis: the candidate is not S's teacher.
     """
 
     name: str = "next-token-divergence"
@@ -39,7 +39,7 @@ class NextTokenDivergence:
         if silent:
             return abstain(self.name, "unsupported", f"no next-token log-probs from {', '.join(silent)}")
         closeness = np.full((len(sample.units), len(columns) - 1), np.nan)
-        shared: list[float] = []
+        shared = np.full_like(closeness, np.nan)
         for i in range(len(sample.units)):
             mine = columns[0][i]
             for j, column in enumerate(columns[1:]):
@@ -47,11 +47,12 @@ class NextTokenDivergence:
                 if mine is not None and theirs is not None:
                     divergence, common = js_bits(mine, theirs)
                     closeness[i, j] = -divergence
-                    shared.append(common)
-        if shared and float(np.mean(shared)) < self.min_shared:
-            return abstain(
-                self.name, "unsupported", "the parties' vocabularies hardly overlap: token bytes can't be compared"
-            )
+                    shared[i, j] = common
+        for name, masses in zip(sample.candidates, shared.T, strict=True):
+            seen = masses[np.isfinite(masses)]
+            if len(seen) and seen.mean() < self.min_shared:
+                why = f"the vocabularies of the suspect and {name} hardly overlap: token bytes can't be compared"
+                return abstain(self.name, "unsupported", why)
         return relative(self.name, items_of(sample, closeness), list(sample.candidates), rng)
 
 

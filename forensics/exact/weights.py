@@ -9,6 +9,7 @@ with an initialisation of its own shows nothing here, however well it was taught
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from ..types import ExactResult
 
 UP_PROJECTIONS = ("mlp.up_proj.weight", "mlp.c_fc.weight", "mlp.dense_h_to_4h.weight", "mlp.fc1.weight")
 SMALLEST_P = 1e-300
+MOST_UNITS = 2048  # matching costs the cube of it
+Matrix = NDArray[np.float32]
 COPIED = 1e-6  # p below which two models are said to descend from one initialisation
 PAIRS = {"reference": "suspect and reference", "base": "suspect and base", "reference-base": "base and reference"}
 ASSUMES = (
@@ -29,29 +32,51 @@ ASSUMES = (
 def compare_weights(suspect: Path, other: Path, *, against: str = "reference") -> ExactResult:
     """p of "independent initialisations" for two model directories with safetensors; n = layers compared.
 
-    Status ``unsupported`` with a reason when no up-projections of equal shape are found.
+    Status ``unsupported`` with a reason when no up-projections of equal shape are found, ``failed`` when a matrix holds
+    values that are not finite. Two matrices are in memory at a time.
     """
     mine, theirs = up_projections(suspect), up_projections(other)
-    layers = [k for k in mine if k in theirs and mine[k].shape == theirs[k].shape]
-    if not layers:
+    ps, reason = [], ""
+    for name in sorted(mine.keys() & theirs.keys()):
+        a, b = read(mine[name], name), read(theirs[name], name)
+        if a.shape != b.shape:
+            continue
+        if not (np.isfinite(a).all() and np.isfinite(b).all()):
+            reason = f"{name} holds values that are not finite"
+            return ExactResult("weights", "failed", against=against, assumes=ASSUMES, reason=reason)
+        ps.append(layer_p(a, b))
+    if not ps:
         reason = "the two models have no MLP up-projections of equal name and shape, so weights can't be matched"
         return ExactResult("weights", "unsupported", against=against, assumes=ASSUMES, reason=reason)
-    p = fisher([layer_p(mine[k], theirs[k]) for k in layers])
+    p = fisher(ps)
     seen = "one common initialisation" if p < COPIED else "no shared weights seen"
     finding = f"{PAIRS.get(against, against)}: {seen}"
-    return ExactResult("weights", "ok", p=p, n=len(layers), against=against, assumes=ASSUMES, finding=finding)
+    return ExactResult("weights", "ok", p=p, n=len(ps), against=against, assumes=ASSUMES, finding=finding)
 
 
-def layer_p(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    """One-sided p of Spearman's rho between the best matching of rows ``(units, width)`` and the identity."""
+def layer_p(a: Matrix, b: Matrix) -> float:
+    """One-sided p of Spearman's rho between the best matching of rows ``(units, width)`` and the identity.
+
+    Rows without direction (pruned units) are left out, and b's rows are shuffled before matching: an assignment breaks
+    ties in row order, which would look like the identity. Above ``MOST_UNITS`` a fixed random subset is matched.
+    p is never below 1 / n!, the smallest that n units can give.
+    """
     from scipy.optimize import linear_sum_assignment
     from scipy.stats import spearmanr
 
-    cosine = _unit(a) @ _unit(b).T
-    _, match = linear_sum_assignment(cosine, maximize=True)
-    if np.array_equal(match, np.arange(len(match))):
-        return SMALLEST_P
-    return max(float(spearmanr(match, np.arange(len(match)), alternative="greater").pvalue), SMALLEST_P)
+    rng = np.random.default_rng(0)
+    live = np.flatnonzero((np.linalg.norm(a, axis=1) > 0) & (np.linalg.norm(b, axis=1) > 0))
+    if len(live) > MOST_UNITS:
+        live = np.sort(rng.choice(live, MOST_UNITS, replace=False))
+    if len(live) < 3:
+        return 1.0
+    order = rng.permutation(len(live))
+    _, match = linear_sum_assignment(_unit(a[live]) @ _unit(b[live][order]).T, maximize=True)
+    found = order[match]
+    floor = max(SMALLEST_P, math.exp(-math.lgamma(len(live) + 1)))
+    if np.array_equal(found, np.arange(len(found))):
+        return floor
+    return max(float(spearmanr(found, np.arange(len(found)), alternative="greater").pvalue), floor)
 
 
 def fisher(ps: list[float]) -> float:
@@ -61,23 +86,26 @@ def fisher(ps: list[float]) -> float:
     return max(float(combine_pvalues(ps, method="fisher").pvalue), SMALLEST_P)
 
 
-def _unit(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    norm = np.linalg.norm(x, axis=1, keepdims=True)
-    return np.asarray(x / np.where(norm > 0, norm, 1.0), dtype=np.float32)
+def _unit(x: Matrix) -> Matrix:
+    return np.asarray(x / np.linalg.norm(x, axis=1, keepdims=True), dtype=np.float32)
 
 
-def up_projections(folder: Path) -> dict[str, NDArray[np.float32]]:
-    """Up-projection matrices ``(units, width)`` by tensor name, read one at a time from the safetensors files."""
+def up_projections(folder: Path) -> dict[str, Path]:
+    """Names of up-projection matrices and the safetensors file that holds each."""
     from safetensors import safe_open
 
-    out: dict[str, NDArray[np.float32]] = {}
+    out: dict[str, Path] = {}
     for file in sorted(folder.glob("*.safetensors")):
         with safe_open(file, framework="pt") as tensors:
-            for name in tensors.keys():  # noqa: SIM118 - not a mapping
-                if name.endswith(UP_PROJECTIONS):
-                    matrix = tensors.get_tensor(name).float().numpy()
-                    # GPT-2 stores (width, units); units are the longer side in every MLP that widens.
-                    out[name] = (
-                        matrix.T if name.endswith("c_fc.weight") and matrix.shape[1] > matrix.shape[0] else matrix
-                    )
+            out |= {name: file for name in tensors.keys() if name.endswith(UP_PROJECTIONS)}  # noqa: SIM118
     return out
+
+
+def read(file: Path, name: str) -> Matrix:
+    """One up-projection as ``(units, width)``, float32."""
+    from safetensors import safe_open
+
+    with safe_open(file, framework="pt") as tensors:
+        matrix: Matrix = tensors.get_tensor(name).float().numpy()
+    # GPT-2 stores (width, units); units are the longer side in every MLP that widens.
+    return matrix.T if name.endswith("c_fc.weight") and matrix.shape[1] > matrix.shape[0] else matrix

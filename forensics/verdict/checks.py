@@ -41,6 +41,8 @@ def self_checks(
     checks = [_identity(identity)]
     if sample.redraw is None:
         checks.append(SelfCheck("positive-control", None, "no second draw of the reference is recorded"))
+    elif _repeats(sample.redraw, sample.reference):
+        checks.append(SelfCheck("positive-control", None, "the reference repeats itself: a second draw shows nothing"))
     else:
         scores = fit_to_judge(score(as_suspect(sample, sample.redraw)), identity)
         checks.append(_judged("positive-control", "a second draw of the reference", scores, population, rng, wants=1))
@@ -91,9 +93,9 @@ def _judged(
         good = sum(_stands_out(s) for s in ok)
         return SelfCheck(name, good > 0, f"{what}: stands out from the controls on {good} of {len(ok)} comparators")
     passed = lr.llr > 0 if wants else lr.llr < DECISIVE
-    return SelfCheck(
-        name, passed, f"{what}: llr {lr.llr:+.2f} (wanted {'above 0' if wants else f'below {DECISIVE:+.0f}'})"
-    )
+    wanted = "above 0" if wants else f"below {DECISIVE:+.0f}"
+    tried = ", ".join(s.comparator for s in scores if s.status == "ok")
+    return SelfCheck(name, passed, f"{what}: llr {lr.llr:+.2f} from {tried} (wanted {wanted})")
 
 
 def power(sample: Sample, rng: np.random.Generator) -> str | None:
@@ -101,9 +103,9 @@ def power(sample: Sample, rng: np.random.Generator) -> str | None:
 
     Simulated on `answer-overlap`, which is a mean over items: a share q of the items, drawn at random, takes the second
     draw's contrast in place of S's; noticed if the mean exceeds the 97.5 % quantile of the null. The trials also
-    resample the items. None without a second draw or enough items.
+    resample the items. None without a second draw (or one that only repeats the first) or enough items.
     """
-    if sample.redraw is None:
+    if sample.redraw is None or _repeats(sample.redraw, sample.reference):
         return None
     comparator = AnswerOverlap()
     columns = [usable_texts(c) for c in (sample.suspect, sample.redraw, *sample.candidates.values())]
@@ -116,19 +118,26 @@ def power(sample: Sample, rng: np.random.Generator) -> str | None:
     mine, _ = by_item(units, comparator.per_unit([texts[0], *texts[2:]]))
     second, _ = by_item(units, comparator.per_unit([texts[1], *texts[2:]]))
     threshold = float(np.quantile(relative("power", mine, list(sample.candidates), rng).null, 0.975))
-    base, spike = contrasts(mine)[:, 1:].mean(axis=1), contrasts(second)[:, 0]
-    # A suspect that copied nothing lies where the controls lie, not where this suspect happens to lie.
-    n = len(base)
+    null, spike = contrasts(mine)[:, 1:], contrasts(second)[:, 0]
+    n = len(spike)
     for share in SHARES:
         spiked = rng.random((TRIALS, n)) < share
         picks = rng.integers(0, n, (TRIALS, n))
-        noticed = np.where(spiked, spike[picks], base[picks]).mean(axis=1) > threshold
+        # A suspect that copied nothing lies where some control lies, not where this suspect happens to lie.
+        control = rng.integers(0, null.shape[1], (TRIALS, 1))
+        noticed = np.where(spiked, spike[picks], null[picks, control]).mean(axis=1) > threshold
         if noticed.mean() >= 0.9:
             return (
                 f"With these {n} items a suspect that gave a fresh answer of the reference on {share:.0%} of them "
                 f"would have stood out from the controls with probability .9 or more (answer-overlap, simulated)."
             )
     return f"With these {n} items not even the reference itself would have stood out with probability .9."
+
+
+def _repeats(second: Column, first: Column) -> bool:
+    """Whether a second draw says the same as the first, as it does at temperature 0."""
+    pairs = [(a.text, b.text) for a, b in zip(second, first, strict=True) if a is not None and b is not None]
+    return sum(a == b for a, b in pairs) > 0.5 * len(pairs)
 
 
 def length_only(sample: Sample, rng: np.random.Generator) -> Score:

@@ -65,14 +65,20 @@ def decide(
     failed = [c for c in checks if c.passed is False]
     if shared is not None and shared.p is not None and shared.p < COPIED:
         return _weights_verdict(shared, by_party.get("reference-base"), lr, power)
+    of_base = by_party.get("base")
+    if of_base is not None and of_base.p is not None and of_base.p >= COPIED:
+        lr, withheld = (
+            None,
+            (f"the named base is not the suspect's base: their weights share nothing (p = {of_base.p:.2g})",),
+        )
     if failed:
         reasons = tuple(f"self-check {c.name} failed: {c.detail}" for c in failed)
         wording = "Nothing can be said: the audit failed a check of itself on an answer that is known."
         return Verdict("cannot-tell", None, wording, reasons, power=power)
     if lr is None:
         wording = (
-            "No likelihood ratio can be given: no validated reference population matches this case. "
-            "The ranking against the controls is shown for what it is; it is not evidence of training on outputs."
+            "No likelihood ratio can be given. The ranking against the controls is shown for what it is; it is not "
+            "evidence of training on outputs."
         )
         return Verdict("cannot-tell", None, wording, tuple(withheld), ALTERNATIVES, power)
     return _from_llr(lr, by_party, power)
@@ -84,6 +90,12 @@ ALTERNATIVES = (
 )
 
 
+WEIGHTS_ALTERNATIVES = (
+    "the weights test gives no direction: the reference made from the suspect looks the same",
+    "a parent of both that nobody has named",
+)
+
+
 def _from_llr(lr: LikelihoodRatio, weights: Mapping[str, ExactResult], power: str | None) -> Verdict:
     wording = statement(lr, HP, HD)
     alternatives = ALTERNATIVES if "reference" not in weights else ALTERNATIVES[:1]
@@ -91,11 +103,10 @@ def _from_llr(lr: LikelihoodRatio, weights: Mapping[str, ExactResult], power: st
         return Verdict(
             "copied-outputs", lr, wording, (f"llr {lr.llr:+.2f} is at least {DECISIVE:+.0f}",), alternatives, power
         )
-    if lr.llr <= -DECISIVE and lr.interval[1] < 0:
+    if lr.llr <= -DECISIVE and lr.interval[1] < 0 and power is not None:
         why = f"llr {lr.llr:+.2f} is at most {-DECISIVE:+.0f}"
-        return Verdict(
-            "independent", lr, wording, (why,), ("a small share of the reference's outputs can go unseen",), power
-        )
+        other = ("a smaller share of the reference's outputs than the population's students had can go unseen",)
+        return Verdict("independent", lr, wording, (why,), other, power)
     why = (
         f"llr {lr.llr:+.2f} with interval [{lr.interval[0]:+.2f}, {lr.interval[1]:+.2f}] does not reach ±{DECISIVE:.0f}"
     )
@@ -105,25 +116,25 @@ def _from_llr(lr: LikelihoodRatio, weights: Mapping[str, ExactResult], power: st
 def _weights_verdict(
     shared: ExactResult, base: ExactResult | None, lr: LikelihoodRatio | None, power: str | None
 ) -> Verdict:
-    if base is not None and base.p is not None and base.p < COPIED:
-        wording = (
-            "Suspect, reference and the suspect's base carry the same weight lineage: a shared base explains their "
-            "resemblance, and says nothing about outputs."
-        )
-        return Verdict(
-            "shared-source",
-            None,
-            wording,
-            (f"weights test p = {shared.p:.1g} against reference and base",),
-            power=power,
-        )
-    wording = (
-        "The suspect's weights descend from the reference's weights: that is copied weights, and their resemblance "
-        "in text says nothing about training on outputs."
-    )
+    """Copied weights only if the suspect's own base is known and not of that lineage: else a common parent would
+    be accused of being a copy."""
     reasons = [f"weights test p = {shared.p:.1g} over {shared.n} layers"]
     if lr is not None:
         reasons.append(
             f"the passive llr ({lr.llr:+.2f}) is withheld: its population holds no pairs with shared weights"
         )
-    return Verdict("copied-weights", None, wording, tuple(reasons), power=power)
+    if base is not None and base.p is not None and base.p >= COPIED:
+        wording = (
+            "Suspect and reference carry weights of one initialisation, and the suspect's named base does not: one was "
+            "made from the other's weights. Their resemblance in text says nothing about training on outputs."
+        )
+        return Verdict("copied-weights", None, wording, tuple(reasons), WEIGHTS_ALTERNATIVES, power)
+    wording = (
+        "Suspect and reference carry weights of one initialisation: a common base, or a copy in either direction. That "
+        "explains their resemblance, and says nothing about training on outputs."
+    )
+    if base is None:
+        reasons.append("the suspect's base was not named with open weights, so a common base can't be told from a copy")
+    else:
+        reasons.append("the suspect's base is of the same weight lineage")
+    return Verdict("shared-source", None, wording, tuple(reasons), power=power)

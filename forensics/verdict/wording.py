@@ -26,13 +26,10 @@ def statement(lr: LikelihoodRatio, hp: str, hd: str) -> str:
     one, other = (hp, hd) if lr.llr > 0 else (hd, hp)
     times = 10 ** abs(lr.llr)
     shown = f"{times:.1f}" if times < 10 else f"{times:.0f}"
+    bound = lr.bounds[1] if lr.llr > 0 else lr.bounds[0]
+    capped = " (the most that the reference population can support)" if abs(lr.llr - bound) < 1e-9 else ""
     word = strength(lr.llr)
-    capped = (
-        "at least as far as the reference population can tell, "
-        if abs(lr.llr) >= max(map(abs, lr.bounds)) - 1e-9
-        else ""
-    )
     return (
-        f"The findings are about {shown} times more probable if {one} than if {other}: {capped}"
+        f"The findings are about {shown} times more probable if {one} than if {other}{capped}: "
         f"{word} support for the first (population {lr.population})."
     )

@@ -60,18 +60,19 @@ def jobs(rows: list[dict[str, Any]], seed: int = 0) -> list[Job]:
     rng = np.random.default_rng(seed)
     models = {r["name"]: r for r in rows}
     teachers = [r["name"] for r in rows if r["role"] == "teacher"]
-    bases = [r["name"] for r in rows if r["role"] == "base"]
-    taught = {b: [n for r in rows if r["base"] == b for n in r["teachers"]] for b in bases}
+    bases = {r["name"] for r in rows if r["role"] == "base"}
+    taught = {b: sorted({n for r in rows if r["base"] == b for n in r["teachers"]}) for b in bases}
     out: list[Job] = []
     for row in rows:
-        if row["role"] not in ("student", "student-25", "independent", "base", "descendant"):
+        # A base named for a model that does not come from it would be refused by the audit; so here.
+        if row["role"] not in ("student", "student-25", "independent", "descendant") or (
+            row["role"] == "independent" and row["base"] not in bases
+        ):
             continue
         true = sorted(row["teachers"], key=lambda t: -row["teachers"][t])
         if row["role"] == "descendant":
             true = [row["base"]]
-        base = row["name"] if row["role"] == "base" else row["base"]
-        if base not in bases:
-            base = bases[int(rng.integers(len(bases)))]
+        base = row["base"] if row["base"] in bases else sorted(bases)[0]
         wrong = [t for t in teachers if t not in true and models[t]["lineage"] != row["lineage"]]
         rng.shuffle(wrong)
         near = [t for t in wrong if t in taught[base]]
@@ -89,8 +90,13 @@ def _job(
     touched = {row["lineage"] or row["name"], models[candidate]["lineage"]}
     touched |= {models[t]["lineage"] for t in row["teachers"]}
     free = [t for t in teachers if models[t]["lineage"] not in touched]
+    # Few bases are shared by many lineages: a fold leaves out everything that shares the pair's base as well.
+    touched.add(base)
     controls = tuple(str(c) for c in rng.choice(free, size=CONTROLS, replace=False))
-    kind = row["role"] if label != 0 else f"{row['role']} of another teacher" if row["teachers"] else row["role"]
+    share = row["teachers"].get(candidate, 0.0)
+    kind = f"student, {share:.0%} of its text" if label else row["role"]
+    if label == 0:
+        kind = "student of other teachers" if row["teachers"] else row["role"]
     lineage = row["lineage"] or row["name"]
     return Job(row["name"], candidate, kind, label, lineage, tuple(sorted(touched)), controls, base)
 

@@ -84,9 +84,9 @@ def exhibit(item: str, direction: str, prompt: str, texts: dict[str, str], lead:
 
 def parties(controls: Sequence[str] = CONTROLS, answers: int = 174) -> tuple[PartyRecord, ...]:
     return (
-        PartyRecord("suspect", "suspect", "api/orchid/orchid-8b", answers, 3, 612.5),
-        PartyRecord("reference", "reference", "file/meridian-large.jsonl", answers, 0, 640.0),
-        *(PartyRecord("control", c, f"file/{c}.jsonl", answers, 1, 588.25) for c in controls),
+        PartyRecord("suspect", "suspect", "api/orchid/orchid-8b", answers, 3, 0, 612.5),
+        PartyRecord("reference", "reference", "file/meridian-large.jsonl", answers, 0, 0, 640.0),
+        *(PartyRecord("control", c, f"file/{c}.jsonl", answers, 1, 2, 588.25) for c in controls),
     )
 
 
@@ -187,7 +187,7 @@ def hostile() -> Report:
     e = measured(rng, h, 0.142, 0.05, 0.4, h, (h, "amber-7b"), h)
     texts = (("suspect", h + "\n```\n" + "x" * 1_000_000), ("reference", h * 3), (h, "\n\n" + h), ("amber-7b", ""))
     return Report(
-        "1.0", CaseRecord(h, h + "\nsecond line", h, h), (PartyRecord("suspect", h, h, 1, 0, None),),
+        "1.0", CaseRecord(h, h + "\nsecond line", h, h), (PartyRecord("suspect", h, h, 1, 0, 0, None),),
         {h: Capabilities(model_echo=h, notes=(h,))},
         VerdictRecord("independent", -0.4, (-1.0, 1.0), (-0.8, 0.1), h, h, (h,), h, (h,)),
         (e, abstained(h, "failed", h * 100)), (ExactRecord(h, 1e-12, 3.5, 10, "ok", h, h, h),),
