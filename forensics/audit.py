@@ -37,10 +37,11 @@ def audit(config: AuditConfig, *, store: Store | None = None, progress: Listener
 
     Errors: `UsageError`, `BackendError`, `BudgetExceeded` (what was answered stays in the store), `EvidenceError`.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        case = Store(Path(folder) / "audit.case") if store is None else store
-        collect(config, store=case, progress=progress)
-        return judge(case, progress=progress, population=config.population, comparators=config.comparators)
+    if store is None:
+        with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "audit.case") as case:
+            return audit(config, store=case, progress=progress)
+    collect(config, store=store, progress=progress)
+    return judge(store, progress=progress, population=config.population, comparators=config.comparators)
 
 
 def compare(config: AuditConfig, *, store: Store | None = None, progress: Listener = silent) -> Report:

@@ -71,8 +71,11 @@ class Store:
         self._db = sqlite3.connect(_uri(self.path, must_exist), uri=True, isolation_level=None)
         try:
             self._open(must_exist)
+        except EvidenceError:
+            self.close()
+            raise
         except sqlite3.DatabaseError as error:
-            self._db.close()
+            self.close()
             raise EvidenceError(f"{path} is not a readable case file: {error}") from error
         self._head, self._count = GENESIS, 0
         self._known: dict[tuple[str, str], str] = {}

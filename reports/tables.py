@@ -186,8 +186,9 @@ def parties(report: Report) -> Table:
     rows = []
     for p in report.parties:
         mean = n.NONE if p.mean_characters is None else f"{p.mean_characters:,.0f}"
-        rows.append((one_line(p.name), p.role, one_line(p.spec), n.count(p.answers), n.count(p.unusable), mean))
-    columns = _columns("Party | Role | Specification | Answers# | Of these unusable# | Mean characters#")
+        counts = (n.count(p.answers), n.count(p.unusable), n.count(p.missing))
+        rows.append((one_line(p.name), p.role, one_line(p.spec), *counts, mean))
+    columns = _columns("Party | Role | Specification | Answers# | Of these unusable# | Missing# | Mean characters#")
     return Table("Parties", columns, tuple(rows), "No party is recorded.")
 
 

@@ -88,12 +88,14 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
     ),
     (
         "Background",
-        "The same statistic with controls put in the reference's place: what it shows where there is nothing to "
-        "find. Range: its middle 95 %.",
+        "The same statistic with each control put in the reference's place, resampled over items: what these few "
+        "models show where there is nothing to find. Range: its middle 95 %. It speaks for the controls named, not for "
+        "all models.",
     ),
     (
         "At or above",
-        "Share of the background that reaches the observed value, counted as (1 + hits) / (1 + n), so never 0.",
+        "Share of the background that reaches the observed value, counted as (1 + hits) / (1 + n) and never below one "
+        "in (1 + number of controls): three controls are three models, however often their items are resampled.",
     ),
     (
         "Abstained",
