@@ -238,3 +238,30 @@ def test_kill_9_loses_no_answer_and_asks_none_twice(tmp_path: Path) -> None:
     assert len({row[:2] for row in after}) == len(after) > len(before)
     assert set(before) <= set(after)
     assert run("compare", "--case", "a.case", "--json", cwd=tmp_path).returncode == 3
+
+
+def test_foreign_text_can_not_steer_the_terminal() -> None:
+    found = run("doctor", "toy/a[/b]\x1b[31mRED")
+    assert found.returncode == 0, found.stderr
+    assert "\x1b" not in found.stdout
+    assert "a[/b]" in found.stdout
+
+
+def test_a_defect_is_one_line_and_no_finding(tmp_path: Path) -> None:
+    """An exception that is not ours must not end in 1, which would mean "at or above the gate"."""
+    program = (
+        "import forensics.console as c, typer\n"
+        "app = typer.Typer()\n"
+        "@app.command()\n@c.guarded\ndef f() -> int:\n    raise KeyError('x')\n"
+        "app()\n"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert "internal error (KeyError" in one_line(found, 4)
+
+
+def test_two_runs_of_one_case(tmp_path: Path, suite_file: Path) -> None:
+    from forensics import Store
+
+    with Store(tmp_path / "a.case"):
+        found = run("collect", *TOYS, "--suite", str(suite_file), "--case", "a.case", cwd=tmp_path)
+    assert "in use by another run" in one_line(found, 2)
