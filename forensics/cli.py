@@ -297,6 +297,21 @@ def zoo_build(
     return 0
 
 
+@zoo_app.command("population")
+@guarded
+def zoo_population(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The directory to build into.")],
+) -> int:
+    """Train the lineages of the zoo's population and score every pair into zoo.json (about an hour; resumable)."""
+    from .zoo.lineages import build_lineages
+    from .zoo.population import build_population
+
+    output.mkdir(parents=True, exist_ok=True)
+    build_lineages(output, progress=say)
+    build_population(output, output / "zoo.json", progress=say)
+    return 0
+
+
 def _config(path: Path | None, **flags: object) -> AuditConfig:
     from .config import load_config
 
