@@ -294,6 +294,32 @@ def test_a_model_that_gives_nan_is_an_error_with_its_reason(folder: Path) -> Non
         asyncio.run(broken.handshake())
 
 
+@pytest.mark.parametrize("value", [math.inf, math.nan])
+def test_one_logit_that_is_not_finite_spoils_its_position_only(backend: HfBackend, value: float) -> None:
+    logits = torch.zeros(2, len(backend.opened().pieces))
+    logits[0, 9] = value
+    bad, good = backend.opened()._read(logits, torch.tensor([4, 4]), 1)
+    assert math.isnan(bad.logprob)
+    assert good.logprob == pytest.approx(-math.log(340), abs=1e-5)
+    assert draw(logits, [Job(0, [0], [], 0)] * 2)[1] == [False, True]
+
+
+def test_absolute_positions_end_where_the_context_does(folder: Path, tmp_path: Path) -> None:
+    """GPT-2 looks positions up in a table: no padding, and no row that has finished, may run past its end."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    shutil.copytree(folder, tmp_path / "gpt2", ignore=shutil.ignore_patterns("*.safetensors", "*config.json"))
+    torch.manual_seed(0)
+    sizes = {"n_embd": 16, "n_layer": 1, "n_head": 2, "n_positions": 50, "vocab_size": 340}
+    GPT2LMHeadModel(GPT2Config(**sizes, bos_token_id=0, eos_token_id=1)).save_pretrained(tmp_path / "gpt2")
+    gpt2 = HfBackend(ModelSpec("hf", str(tmp_path / "gpt2"), (("threads", "1"),)))
+    texts = ["x" * n for n in (50, 49, 47, 45, 44, 43)]
+    done = ask(gpt2, *[raw(text, sampling=said(tokens=t)) for text in texts for t in (1, 9)])
+    assert [c.usage.completion_tokens for c in done] == [1, 1, 1, 2, 1, 4, 1, 6, 1, 7, 1, 8]
+    (scored,) = ask(gpt2, raw("x" * 40, target="x y z"))
+    assert [t.logprob for t in scored.tokens] == pytest.approx(naive(gpt2.opened(), "x" * 40, "x y z"), abs=1e-4)
+
+
 def test_missing_files(folder: Path, tmp_path: Path) -> None:
     def refused(backend: Backend) -> str:
         with pytest.raises(UnavailableError) as caught:
