@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from forensics.types import ExactResult, LikelihoodRatio, Score, SelfCheck
-from forensics.verdict.bounds import elub, size_bounds
+from forensics.verdict.bounds import Rated, elub, size_bounds
 from forensics.verdict.calibrate import Calibration, Pair, Population, lineage_weights
 from forensics.verdict.combine import decide
 from forensics.verdict.metrics import auc, cllr, cllr_min, false_positive_rate
@@ -59,19 +59,24 @@ def test_size_bounds() -> None:
 
 
 def test_elub_of_perfect_separation_is_the_sample_size() -> None:
-    low, high = elub([50.0] * 30, [-50.0] * 30)
+    low, high = elub(Rated([50.0] * 30), Rated([-50.0] * 30))
     assert high == pytest.approx(math.log10(30))
     assert low == pytest.approx(-math.log10(30))
 
 
 def test_elub_of_a_reversed_system_allows_nothing() -> None:
-    assert elub([-1.0] * 30, [1.0] * 30) == (0.0, 0.0)
+    assert elub(Rated([-1.0] * 30), Rated([1.0] * 30)) == (0.0, 0.0)
+
+
+def test_elub_counts_lineages_not_pairs() -> None:
+    many = elub(Rated([50.0] * 300, n=30), Rated([-50.0] * 900, n=30))
+    assert many == pytest.approx(elub(Rated([50.0] * 30), Rated([-50.0] * 30)))
 
 
 def test_elub_agrees_with_a_search_over_thresholds() -> None:
     rng = np.random.default_rng(3)
     p, d = rng.normal(0.8, 0.7, 40), rng.normal(-0.8, 0.7, 25)
-    low, high = elub(p, d)
+    low, high = elub(Rated(p), Rated(d))
 
     def loses(t: float) -> bool:
         miss = ((p < math.log10(t)).sum() + 1) / (len(p) + 1)

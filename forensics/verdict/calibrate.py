@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from ..errors import UsageError
 from ..types import WIRE, LikelihoodRatio, Score
-from .bounds import elub, size_bounds
+from .bounds import Rated, elub, size_bounds
 
 Array = NDArray[np.float64]
 LN10 = float(np.log(10.0))
-REGULARISATION = 1.0
+# Fixed on the zoo population's held-out lineages (Cllr before bounding .29 at 1, .20 at 3, .14 at 10): larger values
+# still fit better there, and would lean harder on the one comparator that happens to be best in so small a world.
+REGULARISATION = 3.0
 RESAMPLES = 200
 MIN_LINEAGES = 10
 
@@ -191,20 +193,14 @@ class Calibration:
 
     @cached_property
     def bounds(self) -> tuple[float, float]:
-        """[-log10 N, log10 N], tightened by ELUB on held-out llrs, one per lineage and hypothesis: its worst."""
-        worst_p, worst_d = self.per_lineage()
-        low, high = size_bounds(min(len(worst_p), len(worst_d)))
-        tight_low, tight_high = elub(worst_p, worst_d)
-        return max(low, tight_low), min(high, tight_high)
-
-    def per_lineage(self) -> tuple[Array, Array]:
-        """The most misleading held-out llr of each lineage under Hp (its lowest) and under Hd (its highest)."""
+        """[-log10 N, log10 N], N the smaller number of lineages, tightened by ELUB on the held-out llrs."""
         _, label, lineage, _ = self.table
-        worst: list[dict[str, float]] = [{}, {}]
-        for value, k, group in zip(self.held_out, label, lineage, strict=True):
-            pick = min if k else max
-            worst[k][group] = pick(worst[k].get(group, float(value)), float(value))
-        return np.array(list(worst[1].values())), np.array(list(worst[0].values()))
+        weight, names = lineage_weights(label, lineage), np.array(lineage)
+        counts = [len(set(names[label == k])) for k in (0, 1)]
+        hp, hd = (Rated(self.held_out[label == k], weight[label == k], counts[k]) for k in (1, 0))
+        low, high = size_bounds(min(counts))
+        tight_low, tight_high = elub(hp, hd)
+        return max(low, tight_low), min(high, tight_high)
 
     def llr(self, values: Array, replicates: Array, rng: np.random.Generator) -> LikelihoodRatio:
         """The bounded ratio of one case: scores ``(p,)`` and their item bootstrap ``(B, p)``.
