@@ -354,14 +354,17 @@ def _from_pretrained(place: str, where: Mapping[str, Any], dtype: str | None) ->
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """No log lines, progress bars or warnings of the libraries while loading; everything as before afterwards."""
+    from huggingface_hub.utils import logging as hub
     from transformers.utils import logging
 
     try:
         from transformers import modeling_gguf_pytorch_utils as gguf
     except ImportError:  # newer versions unpack elsewhere
         gguf = SimpleNamespace(tqdm=None)
-    level, bars, tqdm = logging.get_verbosity(), logging.is_progress_bar_enabled(), gguf.tqdm
+    levels = logging.get_verbosity(), hub.get_verbosity()
+    bars, tqdm = logging.is_progress_bar_enabled(), gguf.tqdm
     logging.set_verbosity(logging.CRITICAL)
+    hub.set_verbosity(logging.CRITICAL)  # it tells every retry of a hub that can't be reached
     logging.disable_progress_bar()
     gguf.tqdm = lambda rows, *args, **kwargs: rows  # this one asks nobody whether bars are wanted
     try:
@@ -369,7 +372,8 @@ def _quiet() -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     finally:
-        logging.set_verbosity(level)
+        logging.set_verbosity(levels[0])
+        hub.set_verbosity(levels[1])
         if bars:
             logging.enable_progress_bar()
         gguf.tqdm = tqdm
