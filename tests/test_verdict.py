@@ -159,7 +159,13 @@ def test_the_scale_is_symmetric(llr: float, word: str) -> None:
 def test_the_statement_is_as_loud_for_hd() -> None:
     up = statement(LikelihoodRatio(1.2, (-2, 2), (1, 1.5), "p"), "A", "B")
     down = statement(LikelihoodRatio(-1.2, (-2, 2), (-1.5, -1), "p"), "A", "B")
-    assert up.replace("if A than if B", "if B than if A") == down
+    assert up.replace("more", "less").replace("Hp", "Hd") == down
+    assert "16 times more probable if A than if B: moderate support for Hp" in up
+
+
+def test_the_statement_says_when_it_is_capped() -> None:
+    assert "the most" in statement(LikelihoodRatio(0.8, (-1.4, 0.8), (0.5, 0.8), "p"), "A")
+    assert "the most" not in statement(LikelihoodRatio(0.7, (-1.4, 0.8), (0.5, 0.8), "p"), "A")
 
 
 LR = LikelihoodRatio(1.4, (-1.5, 1.5), (0.9, 1.5), "p")

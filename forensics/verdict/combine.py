@@ -97,7 +97,7 @@ WEIGHTS_ALTERNATIVES = (
 
 
 def _from_llr(lr: LikelihoodRatio, weights: Mapping[str, ExactResult], power: str | None) -> Verdict:
-    wording = statement(lr, HP, HD)
+    wording = statement(lr, HP)
     alternatives = ALTERNATIVES if "reference" not in weights else ALTERNATIVES[:1]
     if lr.llr >= DECISIVE and lr.interval[0] > 0:
         return Verdict(

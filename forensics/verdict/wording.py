@@ -19,17 +19,20 @@ def strength(llr: float) -> str:
     return next(word for limit, word in SCALE if abs(llr) < limit)
 
 
-def statement(lr: LikelihoodRatio, hp: str, hd: str) -> str:
-    """One sentence that says how much more probable the findings are under one hypothesis than under the other."""
+def statement(lr: LikelihoodRatio, hp: str, other: str = "it was not") -> str:
+    """One sentence that says how much more probable the findings are under one hypothesis than under the other.
+
+    ``hp``: Hp as a clause about the suspect; ``other``: Hd as a short clause after it.
+    """
     if abs(lr.llr) < 0.05:
-        return f"The findings are about equally probable whether {hp} or {hd}: they support neither."
-    one, other = (hp, hd) if lr.llr > 0 else (hd, hp)
+        return f"The findings are about equally probable whether {hp} or {other}: they support neither."
     times = 10 ** abs(lr.llr)
     shown = f"{times:.1f}" if times < 10 else f"{times:.0f}"
+    more = "more" if lr.llr > 0 else "less"
+    side = "Hp" if lr.llr > 0 else "Hd"
     bound = lr.bounds[1] if lr.llr > 0 else lr.bounds[0]
-    capped = " (the most that the reference population can support)" if abs(lr.llr - bound) < 1e-9 else ""
-    word = strength(lr.llr)
+    capped = ", the most that the population can support" if abs(lr.llr - bound) < 1e-9 else ""
     return (
-        f"The findings are about {shown} times more probable if {one} than if {other}{capped}: "
-        f"{word} support for the first (population {lr.population})."
+        f"The findings are about {shown} times {more} probable if {hp} than if {other}: {strength(lr.llr)} support for "
+        f"{side} (population {lr.population}{capped})."
     )

@@ -36,7 +36,8 @@ CONTROLS = 3
 WRONG = 2  # wrong candidates a student
 CARD = (
     "Models of under half a million parameters, trained from random initialisation on text of seeded grammars, audited "
-    "with the zoo suite, their base known and three controls. It says nothing about any real language model."
+    "with the zoo suite, their base known and three controls. Students had 25, 75 or 100 % of their text from the "
+    "teacher; the 24 lineages share four bases and four origins. It says nothing about any real language model."
 )
 CAPS = Capabilities(top_k=-1, prompt_scoring=True, full_logits=True, weights=True, seed=True, logprob_kind="raw")
 
