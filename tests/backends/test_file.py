@@ -225,7 +225,10 @@ def test_replay_without_a_stored_handshake_claims_nothing(tmp_path: Path) -> Non
         store.answer(TOY, toy_river(TOY))
     backend = replay(path, f"?party={TOY}")
     assert asyncio.run(backend.handshake())[0] == Capabilities(recorded=True)
-    backend._store.note("handshake", str(TOY), b'{"capabilities": {"top_q": 1}}')
+    asyncio.run(backend.close())
+    with Store(path) as store:
+        store.note("handshake", str(TOY), b'{"capabilities": {"top_q": 1}}')
+    backend = replay(path, f"?party={TOY}")
     with pytest.raises(EvidenceError, match="stored handshake"):
         asyncio.run(backend.handshake())
     asyncio.run(backend.close())
