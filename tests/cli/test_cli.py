@@ -185,20 +185,24 @@ def test_ctrl_c_keeps_what_was_answered(tmp_path: Path, times: int) -> None:
     """A slow endpoint (never answering, on the loopback), interrupted once and twice."""
     import socket
 
-    server = socket.create_server(("127.0.0.1", 0))
-    spec = f"api/slow/m?base_url=http://127.0.0.1:{server.getsockname()[1]}/v1"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "forensics.cli", "collect", "-S", spec, "-R", "toy/b", "--case", "a.case"],
-        cwd=tmp_path, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    server.settimeout(60)
-    connection, _ = server.accept()
-    for _ in range(times):
-        process.send_signal(signal.SIGINT)
-        time.sleep(0.05)
-    _, talk = process.communicate(timeout=60)
-    connection.close()
-    server.close()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        spec = f"api/slow/m?base_url=http://127.0.0.1:{server.getsockname()[1]}/v1"
+        process = subprocess.Popen(
+            [sys.executable, "-m", "forensics.cli", "collect", "-S", spec, "-R", "toy/b", "--case", "a.case"],
+            cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+            # Whoever runs these tests in the background has SIGINT ignored, and children inherit that.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )  # fmt: skip
+        server.settimeout(60)
+        connection, _ = server.accept()
+        with connection:
+            for _ in range(times):
+                process.send_signal(signal.SIGINT)
+                time.sleep(0.05)
+            try:
+                _, talk = process.communicate(timeout=60)
+            finally:
+                process.kill()
     assert process.returncode == 4, talk
     assert "Traceback" not in talk
     assert "interrupted" in talk
