@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ..errors import BackendError
 from ..registry import Registry
 from ..types import ModelSpec
 from .base import Backend
@@ -23,13 +22,6 @@ BACKENDS = Registry(
 
 
 def open_backend(spec: ModelSpec) -> Backend:
-    """The backend for a spec. Errors: `UsageError`, or `BackendError` if an optional package is missing."""
-    try:
-        backend: Backend = BACKENDS.load(spec.provider)(spec)
-    except ModuleNotFoundError as error:
-        if error.name and error.name.split(".")[0] in ("torch", "transformers", "gguf", "accelerate"):
-            raise BackendError(
-                f"{spec} needs the package {error.name!r}: pip install 'distillation-forensics[local]'"
-            ) from error
-        raise
+    """The backend for a spec. Errors: `UsageError`."""
+    backend: Backend = BACKENDS.load(spec.provider)(spec)
     return backend

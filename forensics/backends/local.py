@@ -99,10 +99,14 @@ class LocalBackend:
         return None if self._source.gguf else self._source.folder
 
     def opened(self) -> LocalModel:
-        """The model, loaded now if it is not yet."""
-        if self._source.threads:
+        """The model, loaded now if it is not yet. Errors: `UnavailableError` without the packages of the extra."""
+        try:
             import torch
-
+            import transformers  # noqa: F401
+        except ModuleNotFoundError as error:
+            needs = f"{self.spec} needs the package {error.name!r}"
+            raise UnavailableError(f"{needs}: pip install 'distillation-forensics[local]'") from error
+        if self._source.threads:
             torch.set_num_threads(self._source.threads)  # every time: it holds for the thread that calls it
         if self._model is None:
             self._check()

@@ -269,3 +269,15 @@ def test_two_runs_of_one_case(tmp_path: Path, suite_file: Path) -> None:
     with Store(tmp_path / "a.case"):
         found = run("collect", *TOYS, "--suite", str(suite_file), "--case", "a.case", cwd=tmp_path)
     assert "in use by another run" in one_line(found, 2)
+
+
+def test_a_local_model_without_torch_names_the_extra(tmp_path: Path) -> None:
+    program = (
+        "import sys\nsys.modules['torch'] = None\n"
+        "from forensics.cli import app\n"
+        "app(['audit', '-S', 'zoo/student', '-R', 'toy/b', '--suite', 'zoo'])"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert "pip install 'distillation-forensics[local]'" in one_line(found, 4)
