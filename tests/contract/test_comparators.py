@@ -98,16 +98,15 @@ def test_answers_that_are_none_are_never_scored(name: str, kind: str, sample: Sa
     assert found.value is None
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ["answer-overlap", "style-delta"])
 @pytest.mark.parametrize("text", ["OK.", "\u202eevil\u200b <script>alert(1)</script>", "\x00\x1b[31m", "字" * 50])
 def test_constant_and_hostile_answers_do_not_stand_out(name: str, text: str, sample: Sample) -> None:
-    constant = replace(sample, suspect=column(sample, lambda c: replace(c, text=text)))
-    found = score(name, constant)
-    if name in ("answer-overlap", "style-delta") and found.status == "ok":
-        assert found.value is not None
-        low, high = np.quantile(found.null, [0.0, 1.0])
-        spread = max(high - low, 1e-9)
-        assert found.value <= high + spread
+    """The comparators that read text: a suspect that always says one thing abstains or lies within the background."""
+    found = score(name, replace(sample, suspect=column(sample, lambda c: replace(c, text=text))))
+    if found.value is None:
+        assert found.reason
+    else:
+        assert found.value <= max(found.null) + 1e-9
 
 
 @pytest.mark.parametrize("name", NAMES)
