@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from forensics.comparators.base import by_item, contrasts, relative, trimmed_means
+from forensics.comparators.base import bootstrap, by_item, contrasts, relative, trimmed_means
 from forensics.comparators.cross_likelihood import _rate
 from forensics.comparators.next_token_divergence import NextTokenDivergence, js_bits
 from forensics.types import Completion, Request, Sample, TokenLogprob, Unit
@@ -81,12 +81,25 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says(trim: float) ->
 
 
 def test_trimmed_means_by_hand() -> None:
-    values = np.array([5.0, 1.0, 2.0, 100.0])
+    values = np.array([[5.0, 1.0], [1.0, 1.0], [2.0, 1.0], [100.0, 1.0]])
     even = np.full((1, 4), 0.25)
-    assert trimmed_means(values, even, 0.25)[0] == pytest.approx(3.5)
+    assert trimmed_means(values, even, 0.25)[0].tolist() == pytest.approx([3.5, 1.0])
     # a fifth of the mass off either end: .05 of the 1 and of the 100 remain
-    assert trimmed_means(values, even, 0.2)[0] == pytest.approx((0.05 * 1 + 0.25 * 7 + 0.05 * 100) / 0.6)
-    assert trimmed_means(values, even, 0.0)[0] == pytest.approx(27.0)
+    assert trimmed_means(values, even, 0.2)[0, 0] == pytest.approx((0.05 * 1 + 0.25 * 7 + 0.05 * 100) / 0.6)
+    assert trimmed_means(values, even, 0.0)[0].tolist() == pytest.approx([27.0, 1.0])
+
+
+def test_blocks_of_resamples_draw_the_same_numbers() -> None:
+    values = np.random.default_rng(0).normal(size=(50, 3))
+
+    def means(**options: int) -> np.ndarray:
+        return bootstrap(lambda weights: weights @ values, 50, np.random.default_rng(1), resamples=40, **options)
+
+    whole = means()
+    assert whole.shape == (40, 3)
+    assert means(block=7 * 50) == pytest.approx(whole, abs=1e-15)
+    once = np.random.default_rng(1).multinomial(50, np.full(50, 1 / 50), size=40) / 50
+    assert whole == pytest.approx(once @ values, abs=1e-15)
 
 
 def test_one_foreign_tokenizer_is_enough_to_abstain() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..types import Sample, Score
-from .base import Array, abstain, by_item, point, relative, shortage, usable_texts
+from .base import Array, by_item, complete_texts, point, relative
 
 TEXT_FAMILIES = frozenset({"writing", "layout", "reasoning", "facts", "choice", "continuation", "multilingual"})
 
@@ -37,20 +37,15 @@ class AnswerOverlap:
 
     def compare(self, sample: Sample, rng: np.random.Generator) -> Score:
         """See the class; needs texts only."""
-        columns = [usable_texts(c) for c in (sample.suspect, *sample.candidates.values())]
-        complete = [i for i in range(len(sample.units)) if all(c[i] is not None for c in columns)]
-        items = len({sample.units[i].item for i in complete})
-        problem = shortage(items, len(sample.controls))
-        if problem:
-            return abstain(self.name, "insufficient", problem, n=items)
-        units = [sample.units[i] for i in complete]
-        texts = [[str(c[i]) for i in complete] for c in columns]
-        raw = self.cosines(texts)
-        adjusted, _ = by_item(units, without_length(raw, texts))
-        ablations = {"not length-adjusted": point(by_item(units, raw)[0])}
+        texts = complete_texts(self.name, sample)
+        if isinstance(texts, Score):
+            return texts
+        raw = self.cosines(texts.columns)
+        adjusted, _ = by_item(texts.units, without_length(raw, texts.columns))
+        ablations = {"not length-adjusted": point(by_item(texts.units, raw)[0])}
         for label, view in views().items() if self.ablate else ():
-            ablations[label] = point(by_item(units, self.per_unit([[view(t) for t in c] for c in texts]))[0])
-        return relative(self.name, adjusted, list(sample.candidates), rng, ablations=ablations)
+            ablations[label] = point(by_item(texts.units, self.per_unit(texts.view(view)))[0])
+        return relative(self.name, adjusted, texts.names, rng, ablations=ablations)
 
     def per_unit(self, texts: list[list[str]]) -> Array:
         """Length-adjusted closeness ``(n_units, 1 + K)`` of column 0 (S) with every other column."""

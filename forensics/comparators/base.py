@@ -13,7 +13,8 @@ place is a party that is known not to be the teacher. It is a background of few 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -25,6 +26,7 @@ Array = NDArray[np.float64]
 RESAMPLES = 999
 MIN_ITEMS = 30
 MIN_CONTROLS = 2
+BLOCK = 1 << 22  # cells of one block of bootstrap weights (32 MB): memory does not grow with the number of items
 
 
 class Comparator(Protocol):
@@ -49,14 +51,53 @@ def usable_texts(column: Column) -> list[str | None]:
     return [c.text if c is not None and c.usable else None for c in column]
 
 
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """Answers of all parties to the units that every one of them answered.
+
+    ``columns``: S, the reference, then the controls, each aligned with ``units``. ``names``: the candidates, reference
+    first. ``n_items``: how many items the units belong to.
+    """
+
+    units: list[Unit]
+    columns: list[list[str]]
+    names: list[str]
+    n_items: int
+
+    def view(self, change: Callable[[str], str]) -> list[list[str]]:
+        """The columns with every text changed, for an ablation."""
+        return [[change(text) for text in column] for column in self.columns]
+
+
+def complete_texts(name: str, sample: Sample, *, min_words: int = 0) -> Texts | Score:
+    """What a text comparator reads, or the score that says why ``name`` abstains.
+
+    A unit counts if every party has a usable answer of at least ``min_words`` words to it.
+    """
+    columns = [usable_texts(c) for c in (sample.suspect, *sample.candidates.values())]
+    rows = [i for i, cells in enumerate(zip(*columns, strict=True))
+            if all(t is not None and (not min_words or len(t.split()) >= min_words) for t in cells)]  # fmt: skip
+    units = [sample.units[i] for i in rows]
+    n_items = len({u.item for u in units})
+    problem = shortage(n_items, len(sample.controls))
+    if problem:
+        return abstain(name, "insufficient", problem, n=n_items)
+    return Texts(units, [[str(c[i]) for i in rows] for c in columns], list(sample.candidates), n_items)
+
+
+def item_rows(units: Sequence[Unit]) -> tuple[NDArray[np.intp], list[str]]:
+    """Which item each unit belongs to ``(n_units,)``, and the items in the order in which they first occur."""
+    items = list(dict.fromkeys(u.item for u in units))
+    row = {item: i for i, item in enumerate(items)}
+    return np.array([row[u.item] for u in units], dtype=np.intp), items
+
+
 def by_item(units: Sequence[Unit], values: Array) -> tuple[Array, list[str]]:
     """Mean over an item's draws: ``(n_units, p) -> (n_items, p)``, NaN-aware, with the items in order.
 
     Draws of one item are not independent observations; items are what is resampled.
     """
-    items = list(dict.fromkeys(u.item for u in units))
-    row = {item: i for i, item in enumerate(items)}
-    index = np.array([row[u.item] for u in units], dtype=np.intp)
+    index, items = item_rows(units)
     total = np.zeros((len(items), values.shape[1]))
     count = np.zeros_like(total)
     seen = np.isfinite(values)
@@ -76,9 +117,23 @@ def contrasts(closeness: Array) -> Array:
     return out
 
 
-def bootstrap_weights(n: int, rng: np.random.Generator, resamples: int = RESAMPLES) -> Array:
-    """Multinomial item weights ``(resamples, n)``, rows summing to 1."""
-    return np.asarray(rng.multinomial(n, np.full(n, 1.0 / n), size=resamples) / n, dtype=np.float64)
+def bootstrap(
+    statistic: Callable[[Array], Array],
+    n: int,
+    rng: np.random.Generator,
+    *,
+    resamples: int = RESAMPLES,
+    block: int = BLOCK,
+) -> Array:
+    """``statistic`` under ``resamples`` bootstrap samples of n items: ``(resamples, ...)``.
+
+    It is given multinomial item weights ``(b, n)``, rows summing to 1, and returns ``(b, ...)``; weights come in blocks
+    of resamples, so that memory does not grow with n. The random numbers do not depend on the size of the blocks.
+    """
+    step = max(1, block // max(n, 1))
+    even = np.full(n, 1.0 / n)
+    sizes = [min(step, resamples - start) for start in range(0, resamples, step)]
+    return np.concatenate([statistic(rng.multinomial(n, even, size=size) / n) for size in sizes])
 
 
 def relative(
@@ -100,25 +155,28 @@ def relative(
     if problem:
         return abstain(name, "insufficient", problem, n=len(closeness))
     d = contrasts(closeness)
-    weights = np.concatenate([np.full((1, len(d)), 1.0 / len(d)), bootstrap_weights(len(d), rng)])
-    means = np.stack([trimmed_means(d[:, j], weights, trim) for j in range(d.shape[1])], axis=1)
+    observed = trimmed_means(d, np.full((1, len(d)), 1.0 / len(d)), trim)[0]
+    replicates = bootstrap(lambda weights: trimmed_means(d, weights, trim), len(d), rng)
     listed = closeness_of(closeness.mean(axis=0), names)
-    return assemble(name, means[0], means[1:], len(d), listed, ablations)
+    return assemble(name, observed, replicates, len(d), listed, ablations)
 
 
 def trimmed_means(values: Array, weights: Array, trim: float) -> Array:
-    """Weighted trimmed means ``(B,)`` of values ``(n,)`` under weights ``(B, n)`` that sum to 1 a row.
+    """Weighted trimmed means ``(B, p)`` of values ``(n, p)`` under weights ``(B, n)`` that sum to 1 a row.
 
     Mass ``trim`` is cut at either end anew under every row's weights: a cut that is fixed once makes intervals too
     narrow.
     """
     if trim == 0.0:
         return np.asarray(weights @ values)
-    order = np.argsort(values, kind="stable")
-    mass = weights[:, order]
-    upto = np.cumsum(mass, axis=1)
-    kept = np.clip(np.minimum(upto, 1.0 - trim) - np.maximum(upto - mass, trim), 0.0, None)
-    return np.asarray(kept @ values[order] / (1.0 - 2.0 * trim))
+    out = np.empty((len(weights), values.shape[1]))
+    for j, column in enumerate(values.T):
+        order = np.argsort(column, kind="stable")
+        mass = weights[:, order]
+        upto = np.cumsum(mass, axis=1)
+        kept = np.clip(np.minimum(upto, 1.0 - trim) - np.maximum(upto - mass, trim), 0.0, None)
+        out[:, j] = kept @ column[order] / (1.0 - 2.0 * trim)
+    return out
 
 
 def closeness_of(values: Array, names: Sequence[str]) -> tuple[tuple[str, float], ...]:

@@ -6,21 +6,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..types import Sample, Score
 from .answer_overlap import views
-from .base import (  # fmt: skip
-    MIN_CONTROLS,
-    MIN_ITEMS,
-    Array,
-    abstain,
-    assemble,
-    bootstrap_weights,
-    closeness_of,
-    contrasts,
-    shortage,
-    usable_texts,
-)
+from .base import Array, assemble, bootstrap, closeness_of, complete_texts, contrasts, item_rows
 
 STYLE_FAMILIES = frozenset({"writing", "layout", "reasoning"})
 
@@ -45,35 +35,23 @@ class StyleDelta:
 
     def compare(self, sample: Sample, rng: np.random.Generator) -> Score:
         """See the class; needs texts only."""
-        columns = [usable_texts(c) for c in (sample.suspect, *sample.candidates.values())]
-        enough = [
-            i for i in range(len(sample.units))
-            if all(c[i] is not None and len(str(c[i]).split()) >= self.min_words for c in columns)
-        ]  # fmt: skip
-        items = sorted({sample.units[i].item for i in enough})
-        problem = shortage(len(items), len(sample.controls))
-        if problem:
-            return abstain(self.name, "insufficient", problem, n=len(items))
-        row = {item: r for r, item in enumerate(items)}
-        index = np.array([row[sample.units[i].item] for i in enough])
-        texts = [[str(c[i]) for i in enough] for c in columns]
-        features = standardised(texts, index, len(items))
-        closeness = self._closeness(features, np.full((1, len(items)), 1.0 / len(items)))
-        replicates = self._closeness(features, bootstrap_weights(len(items), rng))
+        texts = complete_texts(self.name, sample, min_words=self.min_words)
+        if isinstance(texts, Score):
+            return texts
+        index, items = item_rows(texts.units)
+        features = standardised(texts.columns, index, len(items))
+        closeness = self._observed(features)
+        replicates = bootstrap(lambda weights: self._closeness(features, weights), len(items), rng)
         ablations = {
-            label: self._value([[view(t) for t in c] for c in texts], index)
+            label: float(contrasts(self._observed(standardised(texts.view(view), index, len(items))))[0, 0])
             for label, view in (views().items() if self.ablate else ())
         }
-        names = list(sample.candidates)
         return assemble(self.name, contrasts(closeness)[0], contrasts(replicates), len(items),
-                        closeness_of(closeness[0], names), ablations)  # fmt: skip
+                        closeness_of(closeness[0], texts.names), ablations)  # fmt: skip
 
-    def _value(self, texts: list[list[str]], index: Array) -> float | None:
-        n = int(index.max()) + 1
-        if n < MIN_ITEMS or len(texts) < 2 + MIN_CONTROLS:
-            return None
-        closeness = self._closeness(standardised(texts, index, n), np.full((1, n), 1.0 / n))
-        return float(contrasts(closeness)[0, 0])
+    def _observed(self, features: Array) -> Array:
+        n = features.shape[1]
+        return self._closeness(features, np.full((1, n), 1.0 / n))
 
     def _closeness(self, features: Array, weights: Array) -> Array:
         """``(1 + 1 + K, n_items, F)`` and weights ``(B, n_items)`` -> closeness ``(B, 1 + K)``."""
@@ -98,7 +76,7 @@ def features_of(text: str) -> Array:
     return vector(text)
 
 
-def standardised(texts: list[list[str]], index: Array, n_items: int) -> Array:
+def standardised(texts: list[list[str]], index: NDArray[np.intp], n_items: int) -> Array:
     """Features ``(parties, n_items, F)``: z-scored on the candidates' answers, NaN (undefined) set to the mean, 0.
 
     Spread and mean come from the candidates only, so that S cannot move the yardstick. Features that never vary are
@@ -113,6 +91,6 @@ def standardised(texts: list[list[str]], index: Array, n_items: int) -> Array:
     z = (raw[:, :, live] - mean[live]) / spread[live]
     z = np.clip(np.nan_to_num(z, nan=0.0), -4.0, 4.0)
     out = np.zeros((len(texts), n_items, z.shape[2]))
-    np.add.at(out, (slice(None), index.astype(np.intp)), z)  # type: ignore[arg-type]
-    count = np.bincount(index.astype(np.intp), minlength=n_items).astype(np.float64)
+    np.add.at(out, (slice(None), index), z)  # type: ignore[arg-type]
+    count = np.bincount(index, minlength=n_items).astype(np.float64)
     return np.asarray(out / np.maximum(count, 1.0)[None, :, None])
