@@ -22,7 +22,9 @@ from .record import (
     PartyRecord,
     Report,
     SelfCheckRecord,
+    ValidationRecord,
     VerdictRecord,
+    sig,
 )
 from .serial import dump
 from .store import Store
@@ -47,6 +49,7 @@ def assemble(
     checks: Sequence[SelfCheck],
     conditions: Mapping[str, Any],
     population: Population | None,
+    validation: ValidationRecord | None,
     length: Score,
 ) -> Report:
     """The record of one audit; the same case gives the same record."""
@@ -59,7 +62,7 @@ def assemble(
         verdict=_verdict(verdict),
         evidence=tuple(_evidence(e, units.get(e.score.comparator, "")) for e in evidence),
         exact=tuple(
-            ExactRecord(e.test, sig(e.p), sig(e.e), e.n, e.status, e.reason, e.against, e.assumes, e.finding)
+            ExactRecord(e.test, _sig(e.p), _sig(e.e), e.n, e.status, e.reason, e.against, e.assumes, e.finding)
             for e in exact
         ),
         baselines=_baselines(length),
@@ -67,16 +70,16 @@ def assemble(
         limitations=tuple(_limitations(plan, sample, exact, population)),
         exhibits=pick(sample),
         manifest=_manifest(plan, store, conditions, population),
+        validation=validation,
     )
 
 
-def sig(value: float | None) -> float | None:
-    """Six significant digits: enough for any use, and the same in every view."""
-    return None if value is None else float(f"{value:.6g}")
+def _sig(value: float | None) -> float | None:
+    return None if value is None else sig(value)
 
 
 def _pair(value: tuple[float, float] | None) -> tuple[float, float] | None:
-    return None if value is None else (float(f"{value[0]:.6g}"), float(f"{value[1]:.6g}"))
+    return None if value is None else (sig(value[0]), sig(value[1]))
 
 
 def _case(plan: Plan) -> CaseRecord:
@@ -109,15 +112,15 @@ def _evidence(e: Evidence, unit: str) -> EvidenceRecord:
     return EvidenceRecord(
         comparator=s.comparator,
         status=s.status,
-        value=sig(s.value),
+        value=_sig(s.value),
         n=s.n,
         interval=_pair(s.interval),
         llr=None if e.lr is None else sig(e.lr.llr),
         reason=s.reason,
         unit=unit,
         background=background(s),
-        closeness=tuple((name, float(f"{v:.6g}")) for name, v in s.closeness),
-        ablations=tuple((name, sig(v)) for name, v in s.ablations),
+        closeness=tuple((name, sig(v)) for name, v in s.closeness),
+        ablations=tuple((name, _sig(v)) for name, v in s.ablations),
     )
 
 
@@ -129,11 +132,9 @@ def background(s: Score) -> Background | None:
     least = 1.0 / len(s.closeness)
     counts, edges = np.histogram(null, bins=BINS)
     return Background(
-        quantiles=tuple((str(q), float(f"{np.quantile(null, q):.6g}")) for q in QUANTILES),
-        histogram=tuple(
-            (float(f"{a:.6g}"), float(f"{b:.6g}"), int(c)) for a, b, c in zip(edges, edges[1:], counts, strict=False)
-        ),
-        above=float(f"{max((1 + int((null >= s.value).sum())) / (1 + len(null)), least):.6g}"),
+        quantiles=tuple((str(q), sig(np.quantile(null, q))) for q in QUANTILES),
+        histogram=tuple((sig(a), sig(b), int(c)) for a, b, c in zip(edges, edges[1:], counts, strict=False)),
+        above=sig(max((1 + int((null >= s.value).sum())) / (1 + len(null)), least)),
     )
 
 
@@ -170,7 +171,7 @@ def _baselines(length: Score) -> dict[str, Baseline]:
         detail = f"not measured: {length.reason}"
     return {
         "text_blind": Baseline(0.0, None, blind),
-        "length_only": Baseline(sig(length.value), _pair(length.interval), detail),
+        "length_only": Baseline(_sig(length.value), _pair(length.interval), detail),
     }
 
 

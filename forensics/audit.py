@@ -25,9 +25,10 @@ from .recorded import import_files
 from .serial import load
 from .store import Store
 from .types import ExactResult, Listener, Progress, Sample, Score, silent
-from .verdict.calibrate import shipped_populations
+from .verdict.calibrate import calibrate, shipped_populations
 from .verdict.checks import as_suspect, fit_to_judge, length_only, power, self_checks
 from .verdict.combine import decide, evidence, joint, pick_population
+from .verdict.validate import validate
 
 MOST_MISSING = 0.2  # share of the suspect's answers that may be missing before nothing is concluded
 
@@ -79,6 +80,7 @@ def judge(
     checks = self_checks(sample, lambda s: score_all(s, quick, seed), identity, people, stream(seed, "self-checks"))
     strength = power(sample, stream(seed, "power"))
     lr = joint(scores, people, stream(seed, "joint"))
+    fused = calibrate(scores, people) if people is not None else None
     if people is not None and lr is None:
         why_not = ("too few comparators could be measured for the population to speak",)
     gone = sum(c is None for c in sample.suspect) / max(len(sample.suspect), 1)
@@ -89,6 +91,7 @@ def judge(
     return assemble(
         plan=plan, store=store, sample=sample, comparators=chosen, exact=exact, verdict=verdict, checks=checks,
         evidence=evidence(scores, people, stream(seed, "evidence")), conditions=conditions, population=people,
+        validation=validate(fused.population, fused.columns) if fused is not None else None,
         length=length_only(sample, stream(seed, "length-only")),
     )  # fmt: skip
 

@@ -147,6 +147,113 @@ class Exhibit:
 
 
 @dataclass(frozen=True, slots=True)
+class ErrorRate:
+    """How often a population's ratios mislead strongly. ``hits`` of ``n`` independent lineages whose worst pair does;
+    ``upper``: exact one-sided 95 % bound of the rate."""
+
+    __pydantic_config__ = WIRE
+
+    name: str
+    hits: int
+    n: int
+    rate: float
+    upper: float
+
+
+@dataclass(frozen=True, slots=True)
+class TuringRow:
+    """Turing's check at one LR ``x``: Pr(LR >= x | Hd) and Pr(LR <= 1/x | Hp); neither should exceed 1/x."""
+
+    __pydantic_config__ = WIRE
+
+    x: float
+    hd: float
+    hp: float
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRow:
+    """Some pairs of a population apart: one kind of pair, or one teacher. ``auc``: against all Hd pairs, with its 95 %
+    interval over lineages; null for kinds under Hd. ``at_ten``: share of the pairs with LR >= 10."""
+
+    __pydantic_config__ = WIRE
+
+    name: str
+    pairs: int
+    lineages: int
+    auc: float | None
+    interval: tuple[float, float] | None
+    at_ten: float
+
+
+@dataclass(frozen=True, slots=True)
+class PavStep:
+    """One block of the monotone recalibration: llrs from ``low`` to ``high``, so many pairs of both kinds, and the
+    ``llr`` that they earn; null where the block holds one hypothesis alone, so that its own ratio is infinite."""
+
+    __pydantic_config__ = WIRE
+
+    low: float
+    high: float
+    hp: int
+    hd: int
+    llr: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationRecord:
+    """How good a population's llrs are on lineages that its calibration did not see, clipped to its bounds as every
+    audit clips them. All shares and means weigh lineages, not pairs; intervals are 95 %, bootstrap over lineages.
+
+    ``scores``: the comparators that were fused. ``tippett``: (llr, share of Hp at or above it, share of Hd).
+    ``cross_entropy``: (log10 prior odds, bits lost by the system, after PAV, by LR = 1). ``columns``: (one comparator
+    alone, its AUC). ``kinds``: by kind of pair. ``groups``: any other division, such as by teacher.
+    """
+
+    __pydantic_config__ = WIRE
+
+    population: str
+    card: str
+    digest: str
+    scores: tuple[str, ...]
+    pairs: tuple[int, int]  # Hp, Hd
+    lineages: tuple[int, int]
+    bounds: tuple[float, float]
+    auc: float
+    auc_interval: tuple[float, float]
+    cllr: float
+    cllr_interval: tuple[float, float]
+    cllr_min: float
+    cllr_cal: float
+    errors: tuple[ErrorRate, ...]
+    turing: tuple[TuringRow, ...]
+    kinds: tuple[GroupRow, ...]
+    columns: tuple[tuple[str, float], ...]
+    length_only: float | None
+    tippett: tuple[tuple[float, float, float], ...]
+    pav: tuple[PavStep, ...]
+    cross_entropy: tuple[tuple[float, float, float, float], ...]
+    groups: tuple[GroupRow, ...] = ()
+
+    def to_json(self) -> str:
+        """JSON text like `Report.to_json`'s."""
+        return _pretty(self)
+
+
+def sig(value: float) -> float:
+    """Six significant digits: enough for any use, and the same in every view."""
+    return float(f"{value:.6g}")
+
+
+def _pretty(value: Any) -> str:
+    import json
+
+    text = json.dumps(json.loads(dump(value)), ensure_ascii=False, indent=2) + "\n"
+    # JSON itself escapes only the controls below U+0020; a terminal obeys those of U+007F to U+009F too.
+    return re.sub("[\x7f-\x9f]", lambda m: f"\\u{ord(m[0]):04x}", text)
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """The record. ``manifest`` holds versions, hashes, seeds and the conditions of the audit."""
 
@@ -164,6 +271,7 @@ class Report:
     limitations: tuple[str, ...]
     exhibits: tuple[Exhibit, ...]
     manifest: dict[str, Any] = field(default_factory=dict)
+    validation: ValidationRecord | None = None  # of the population that the llr was read from
 
     @property
     def exit_code(self) -> int:
@@ -172,11 +280,7 @@ class Report:
 
     def to_json(self) -> str:
         """The record as JSON text, two-space indented, newline at the end; the same report gives the same text."""
-        import json
-
-        text = json.dumps(json.loads(dump(self)), ensure_ascii=False, indent=2) + "\n"
-        # JSON itself escapes only the controls below U+0020; a terminal obeys those of U+007F to U+009F too.
-        return re.sub("[\x7f-\x9f]", lambda m: f"\\u{ord(m[0]):04x}", text)
+        return _pretty(self)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Report:

@@ -11,7 +11,15 @@ from forensics.types import ExactResult, LikelihoodRatio, Score, SelfCheck
 from forensics.verdict.bounds import Rated, elub, size_bounds
 from forensics.verdict.calibrate import Calibration, Pair, Population, lineage_weights
 from forensics.verdict.combine import decide
-from forensics.verdict.metrics import auc, cllr, cllr_min, false_positive_rate
+from forensics.verdict.metrics import (
+    auc,
+    cllr,
+    cllr_min,
+    empirical_cross_entropy,
+    false_positive_rate,
+    pav,
+    tippett,
+)
 from forensics.verdict.validate import validate
 from forensics.verdict.wording import statement, strength
 
@@ -41,6 +49,33 @@ def test_cllr_min_undoes_a_wrong_scale_and_never_exceeds_cllr() -> None:
     assert cllr_min(5 * p + 3, 5 * d + 3) == pytest.approx(cllr_min(p, d))
     assert cllr_min(p, d) <= cllr(p, d)
     assert cllr_min([1.0, 2.0], [-1.0]) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_pav_by_hand() -> None:
+    # order: d, p d, p, where the middle two violate and pool to even odds
+    best = pav([1.0, 3.0], [0.0, 2.0])
+    assert [list(side) for side in best] == [[0.0, math.inf], [-math.inf, 0.0]]
+
+
+def test_pav_counts_weights_not_pairs() -> None:
+    # one block (d above p); Hp weighs 3/4 of its side there
+    best = pav([0.0, 5.0], [1.0], hp_weights=[3.0, 1.0])
+    assert best[0][0] == pytest.approx(math.log10(0.75))
+
+
+def test_tippett_by_hand() -> None:
+    curves = tippett([0.5, 2.0], [-1.0, 0.5], [0.0, 0.5, 1.0], hp_weights=[1.0, 3.0])
+    assert curves.tolist() == [[1.0, 0.5], [1.0, 0.5], [0.75, 0.0]]
+
+
+def test_empirical_cross_entropy_of_the_neutral_system_is_the_priors() -> None:
+    odds = np.array([-1.0, 0.0, 2.0])
+    p = 10**odds / (1 + 10**odds)
+    entropy = -p * np.log2(p) - (1 - p) * np.log2(1 - p)
+    curves = empirical_cross_entropy([0.3, 1.0], [-0.2], odds)
+    assert curves[:, 2] == pytest.approx(entropy)
+    assert curves[1, 0] == pytest.approx(cllr([0.3, 1.0], [-0.2]))
+    assert curves[1, 1] == pytest.approx(cllr_min([0.3, 1.0], [-0.2]), abs=1e-12)
 
 
 def test_auc_by_hand() -> None:
@@ -220,7 +255,27 @@ def test_validation_counts_lineages_and_knows_noise_from_signal() -> None:
     assert good.auc > 0.99
     assert good.cllr < 0.3
     assert good.cllr_min <= good.cllr
-    assert good.false_positives[1] == pytest.approx(1 - 0.05 ** (1 / 25)) or good.false_positives[0] > 0
+    assert [e.n for e in good.errors] == [25, 25]
+    assert all(e.rate == e.hits / e.n < e.upper for e in good.errors)
+    assert good.errors[0].hits or good.errors[0].upper == pytest.approx(1 - 0.05 ** (1 / 25), abs=1e-6)
     assert 0.25 < noise.auc < 0.75
     assert noise.cllr > 0.85
     assert noise.length_only is None
+    assert good.auc_interval[0] <= good.auc <= good.auc_interval[1]
+    assert noise.auc_interval[0] <= 0.5 <= noise.auc_interval[1]
+
+
+def test_validation_curves_agree_with_its_figures() -> None:
+    v = validate(population(25, 1.5))
+    assert {p: s for p, s, *_ in v.cross_entropy}[0.0] == v.cllr
+    assert {p: b for p, _, b, _ in v.cross_entropy}[0.0] == v.cllr_min
+    assert v.cllr - v.cllr_min == pytest.approx(v.cllr_cal, abs=2e-6)
+    assert v.tippett[0][1:] == (1.0, 1.0)
+    assert (sum(b.hp for b in v.pav), sum(b.hd for b in v.pav)) == v.pairs
+    assert v.kinds[0].pairs == 25
+
+
+def test_validation_of_the_columns_of_a_case() -> None:
+    v = validate(population(25, 1.5), ("y",))
+    assert v.scores == ("y",)
+    assert v.columns[0][0] == "y"

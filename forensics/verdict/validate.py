@@ -2,88 +2,165 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ..record import ErrorRate, GroupRow, PavStep, TuringRow, ValidationRecord, sig
 from .calibrate import Array, Calibration, Population, lineage_weights
-from .metrics import auc, cllr, cllr_min, false_positive_rate
+from .metrics import auc, cllr, cllr_cal, cllr_min, empirical_cross_entropy, pav, tippett, upper_bound
 
 BASELINE = "length-only"
 LIMITS = (2.0, 5.0, 10.0)
-Kind = tuple[str, int, int, float | None, float]
+STRONG = 1.0  # |llr| from which a ratio on the wrong side counts as an error
+RESAMPLES = 500
+GRID = 101  # points of a Tippett curve
+PRIORS = np.round(np.arange(-2.0, 2.01, 0.1), 1)  # log10 odds
+Mask = NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True)
-class Validation:
-    """Held-out figures; llrs are clipped to the population's bounds, as every audit clips them.
+def validate(population: Population, columns: Sequence[str] | None = None) -> ValidationRecord:
+    """Judge every labelled pair of a population by a fusion that saw none of its lineages.
 
-    ``kinds``: (kind, pairs, lineages, AUC against all Hd pairs or None for Hd kinds, share with LR >= 10).
-    ``columns``: (comparator alone, its AUC). ``turing``: (x, share of Hd with LR >= x, share of Hp with LR <= 1/x);
-    neither should exceed 1/x. ``false_positives``: lineages under Hd whose worst pair has LR >= 10, as a share, and
-    its one-sided 95 % upper bound. All shares and means weigh lineages, not pairs.
+    ``columns``: the comparators that are fused, those of a case; all by default.
     """
-
-    population: str
-    lineages: tuple[int, int]
-    bounds: tuple[float, float]
-    auc: float
-    cllr: float
-    cllr_min: float
-    false_positives: tuple[float, float]
-    turing: tuple[tuple[float, float, float], ...]
-    kinds: tuple[Kind, ...]
-    columns: tuple[tuple[str, float], ...]
-    length_only: float | None
-
-
-def validate(population: Population) -> Validation:
-    """Judge every pair of a population by a fusion that saw none of its lineages."""
-    calibration = Calibration(population, population.columns)
-    low, high = calibration.bounds
-    x, label, lineage, _ = calibration.table
-    llr = np.clip(calibration.held_out, low, high)
-    weight = lineage_weights(label, lineage)
-    hp, hd = label == 1, label == 0
-    weights = {"hp_weights": weight[hp], "hd_weights": weight[hd]}
-    names = np.array(lineage)
-    worst = np.array([llr[hd & (names == g)].max() for g in sorted(set(names[hd]))])
-    return Validation(
-        population=population.name,
-        lineages=(len(set(names[hp])), len(set(names[hd]))),
-        bounds=(low, high),
-        auc=auc(llr[hp], llr[hd], **weights),
-        cllr=cllr(llr[hp], llr[hd], **weights),
-        cllr_min=cllr_min(llr[hp], llr[hd], **weights),
-        false_positives=false_positive_rate(worst, 1.0),
-        turing=tuple(
-            (t, _share(llr[hd] >= np.log10(t), weight[hd]), _share(llr[hp] <= -np.log10(t), weight[hp]))
-            for t in LIMITS
-        ),
-        kinds=_kinds(calibration, llr),
-        columns=tuple((c, auc(x[hp, i], x[hd, i], **weights)) for i, c in enumerate(population.columns)),
-        length_only=_baseline(population),
+    calibration = Calibration(population, tuple(columns or population.columns))
+    held = HeldOut(calibration)
+    x, *_ = calibration.table
+    bits = [f(*held.sides, **held.weights) for f in (cllr, cllr_min, cllr_cal)]
+    return ValidationRecord(
+        population=population.name, card=population.card, digest=population.digest, scores=calibration.columns,
+        pairs=(int(held.hp.sum()), int(held.hd.sum())),
+        lineages=(len(set(held.names[held.hp])), len(set(held.names[held.hd]))),
+        bounds=_pair(calibration.bounds),
+        auc=sig(auc(*held.sides, **held.weights)), auc_interval=held.interval(auc, held.hp | held.hd),
+        cllr=sig(bits[0]), cllr_interval=held.interval(cllr, held.hp | held.hd),
+        cllr_min=sig(bits[1]), cllr_cal=sig(bits[2]),
+        errors=held.errors(), turing=held.turing(),
+        kinds=tuple(held.group(*row) for row in _kinds(calibration)),
+        columns=tuple((c, sig(auc(x[held.hp, i], x[held.hd, i], **held.weights)))
+                      for i, c in enumerate(calibration.columns)),
+        length_only=_baseline(population), tippett=held.tippett(calibration.bounds), pav=held.pav(),
+        cross_entropy=held.cross_entropy(),
     )  # fmt: skip
 
 
-def _share(hit: np.ndarray, weight: Array) -> float:
-    return float(weight[hit].sum() / weight.sum())
+class HeldOut:
+    """A calibration's held-out llrs, clipped to its bounds, with the weights that make lineages count once."""
+
+    def __init__(self, calibration: Calibration) -> None:
+        _, label, lineage, _ = calibration.table
+        self.llr = np.clip(calibration.held_out, *calibration.bounds)
+        self.hp: Mask = label == 1
+        self.hd: Mask = label == 0
+        self.names = np.array(lineage)
+        self._weight = lineage_weights(label, lineage)
+
+    @property
+    def sides(self) -> tuple[Array, Array]:
+        """llrs under Hp and under Hd."""
+        return self.llr[self.hp], self.llr[self.hd]
+
+    @property
+    def weights(self) -> dict[str, Array]:
+        """Their weights, as the metrics take them."""
+        return {"hp_weights": self._weight[self.hp], "hd_weights": self._weight[self.hd]}
+
+    def interval(self, metric: Callable[..., float], rows: Mask) -> tuple[float, float]:
+        """95 % percentile interval of a metric over ``rows``, lineages of each hypothesis drawn with replacement."""
+        rng = np.random.default_rng(0)
+        sides = [_by_lineage(self.names, rows & side) for side in (self.hp, self.hd)]
+        draws = []
+        for _ in range(RESAMPLES):
+            values, weights = [], []
+            for groups in sides:
+                chosen = [groups[k] for k in rng.integers(0, len(groups), len(groups))]
+                values.append(self.llr[np.concatenate(chosen)])
+                weights.append(np.concatenate([np.full(len(g), 1.0 / len(g)) for g in chosen]))
+            draws.append(metric(*values, hp_weights=weights[0], hd_weights=weights[1]))
+        low, high = np.quantile(draws, [0.025, 0.975])
+        return sig(low), sig(high)
+
+    def group(self, name: str, mine: Mask) -> GroupRow:
+        """Some pairs apart; those under Hp are ranked against all pairs under Hd."""
+        hp, found, interval = mine & self.hp, None, None
+        if hp.any():
+            weights = {"hp_weights": _evenly(self.names[hp]), "hd_weights": self._weight[self.hd]}
+            found = sig(auc(self.llr[hp], self.llr[self.hd], **weights))
+            interval = self.interval(auc, hp | self.hd)
+        lineages = self.names[mine]
+        high = float(_evenly(lineages)[self.llr[mine] >= STRONG].sum() / len(set(lineages)))
+        return GroupRow(name, int(mine.sum()), len(set(lineages)), found, interval, sig(high))
+
+    def errors(self) -> tuple[ErrorRate, ...]:
+        """Lineages with any pair that misleads strongly, on either side."""
+        out = []
+        for name, side, wrong in (
+            ("LR >= 10 under Hd", self.hd, self.llr),
+            ("LR <= 1/10 under Hp", self.hp, -self.llr),
+        ):
+            worst = [wrong[rows].max() for rows in _by_lineage(self.names, side)]
+            hits, n = sum(bool(w >= STRONG) for w in worst), len(worst)
+            out.append(ErrorRate(name, hits, n, sig(hits / n), sig(upper_bound(hits, n))))
+        return tuple(out)
+
+    def turing(self) -> tuple[TuringRow, ...]:
+        """See `TuringRow`."""
+        hd, hp = self._weight[self.hd], self._weight[self.hp]
+        p, d = self.sides
+        return tuple(
+            TuringRow(x, sig(hd[d >= np.log10(x)].sum() / hd.sum()), sig(hp[p <= -np.log10(x)].sum() / hp.sum()))
+            for x in LIMITS
+        )
+
+    def tippett(self, bounds: tuple[float, float]) -> tuple[tuple[float, float, float], ...]:
+        """The curves over the range that may be claimed."""
+        at = np.linspace(*bounds, GRID)
+        shares = tippett(*self.sides, at, **self.weights)
+        return tuple((sig(a), sig(p), sig(d)) for a, (p, d) in zip(at, shares, strict=True))
+
+    def pav(self) -> tuple[PavStep, ...]:
+        """The blocks of the recalibration, in order."""
+        best = np.empty(len(self.llr))
+        best[self.hp], best[self.hd] = pav(*self.sides, **self.weights)
+        out = []
+        for value in np.unique(best):
+            rows = best == value
+            mine = self.llr[rows]
+            hp, hd = int(self.hp[rows].sum()), int(self.hd[rows].sum())
+            earned = sig(value) if np.isfinite(value) else None
+            out.append(PavStep(sig(mine.min()), sig(mine.max()), hp, hd, earned))
+        return tuple(out)
+
+    def cross_entropy(self) -> tuple[tuple[float, float, float, float], ...]:
+        """The three curves over prior odds from 1:100 to 100:1."""
+        curves = empirical_cross_entropy(*self.sides, PRIORS, **self.weights)
+        return tuple((sig(o), sig(a), sig(b), sig(c)) for o, (a, b, c) in zip(PRIORS, curves, strict=True))
 
 
-def _kinds(calibration: Calibration, llr: Array) -> tuple[Kind, ...]:
+def _pair(value: tuple[float, float]) -> tuple[float, float]:
+    return sig(value[0]), sig(value[1])
+
+
+def _by_lineage(names: NDArray[np.str_], rows: Mask) -> list[NDArray[np.intp]]:
+    return [np.flatnonzero(rows & (names == g)) for g in sorted(set(names[rows]))]
+
+
+def _evenly(names: NDArray[np.str_]) -> Array:
+    """Weights under which each lineage counts 1 in all."""
+    found, count = np.unique(names, return_counts=True)
+    return np.asarray(1.0 / count[np.searchsorted(found, names)])
+
+
+def _kinds(calibration: Calibration) -> Iterable[tuple[str, Mask]]:
     rows = calibration.pairs
-    hd = np.array([p.label == 0 for p in rows])
-    out = []
-    for kind in dict.fromkeys((p.kind, p.label) for p in rows):
-        mine = np.array([(p.kind, p.label) == kind for p in rows])
-        lineages = len({p.lineage for p, keep in zip(rows, mine, strict=True) if keep})
-        found = auc(llr[mine], llr[hd]) if kind[1] else None
-        out.append((kind[0], int(mine.sum()), lineages, found, float((llr[mine] >= 1.0).mean())))
-    return tuple(out)
+    for kind, label in dict.fromkeys((p.kind, p.label) for p in rows):
+        yield kind, np.array([(p.kind, p.label) == (kind, label) for p in rows])
 
 
 def _baseline(population: Population) -> float | None:
     rows = [p for p in population.pairs if p.label is not None and p.scores.get(BASELINE) is not None]
     hp = [p.scores[BASELINE] for p in rows if p.label == 1]
     hd = [p.scores[BASELINE] for p in rows if p.label == 0]
-    return auc(np.array(hp, dtype=float), np.array(hd, dtype=float)) if hp and hd else None
+    return sig(auc(np.array(hp, dtype=float), np.array(hd, dtype=float))) if hp and hd else None
