@@ -1,17 +1,18 @@
-"""The command ``forensics``: commands, streams, exit codes. The only module that prints results or imports reports."""
+"""The command ``forensics``: commands, streams, exit codes. Only ``cli`` modules print or import reports."""
 
 from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .console import bars, guarded, printable, say
-from .errors import EvidenceError, UsageError
+from . import cli_validate
+from .cli_output import Json, Output, check_outputs, load_record, print_report, save, table, write
+from .console import bars, guarded, say
+from .errors import UsageError
 
 if TYPE_CHECKING:
     from .config import AuditConfig
@@ -29,6 +30,7 @@ zoo_app = typer.Typer(
     name="zoo", no_args_is_help=True, help="The shipped models of known lineage.", rich_markup_mode=None
 )
 app.add_typer(zoo_app)
+app.command()(cli_validate.validate)
 
 Suspect = Annotated[
     str | None, typer.Option("--suspect", "-S", help="The suspect: provider/name, or a file of answers.")
@@ -41,10 +43,6 @@ Base = Annotated[str | None, typer.Option("--base", "-B", help="The suspect's ba
 SuiteOption = Annotated[str | None, typer.Option("--suite", help="A shipped suite's name or a .jsonl file of items.")]
 Case = Annotated[Path | None, typer.Option("--case", help="The case file to write or to continue.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="forensics.toml, or a pyproject.toml.")]
-Output = Annotated[
-    list[Path] | None, typer.Option("--output", "-o", help="Write the report: .html, .md or .json; repeatable.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print the report record and nothing else.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Seed of sampling and resampling (default 0).")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no remarks.")]
 MaxRequests = Annotated[
@@ -78,9 +76,9 @@ def demo(
         config = AuditConfig(f"zoo/{name}", "zoo/teacher", controls, base="zoo/base", suite="zoo")
         with bars(quiet) as progress:
             report = run(config, progress=progress)
-        _print(report)
+        print_report(report)
         say(f"The truth about zoo/{name}: {truth}.")
-        _write(report, [output / file], quiet=False)
+        write(report, [output / file], quiet=False)
     return 0
 
 
@@ -102,7 +100,7 @@ def audit(
     from .audit import audit as run
     from .store import Store
 
-    _check_outputs(output)
+    check_outputs(output)
     path = case or _default_case(settings)
     _announce(settings, path, quiet)
     with Store(path) as store, bars(quiet) as progress:
@@ -145,7 +143,7 @@ def compare(
     from .audit import judge
     from .store import Store
 
-    _check_outputs(output)
+    check_outputs(output)
     if case is not None and suspect is None and config is None:
         if reference or control or base or seed is not None:
             raise UsageError(
@@ -170,23 +168,23 @@ def report(
     """Write a stored report in another format. A case is judged again; a report.json is only rendered."""
     import reports
 
-    record = _load(source)
+    record = load_record(source)
     if format is not None and format not in reports.FORMATS:
         from .registry import unknown
 
         raise UsageError(unknown("report format", format, reports.FORMATS))
     if not output:
         if format is None:
-            _print(record)
+            print_report(record)
         else:
             sys.stdout.write(reports.render(record, format))
         return record.exit_code
     if format is not None:
         for path in output:
-            _save(path, reports.render(record, format))
+            save(path, reports.render(record, format))
         return record.exit_code
-    _check_outputs(output)
-    _write(record, output, quiet=False)
+    check_outputs(output)
+    write(record, output, quiet=False)
     return record.exit_code
 
 
@@ -221,7 +219,7 @@ def doctor(
         sys.stdout.write(dumps(found, indent=2) + "\n")
         return 0
     rows = [(key.replace("_", " "), "; ".join(v) if isinstance(v, tuple) else str(v)) for key, v in found.items()]
-    _table(f"{spec} as measured", ("capability", "found"), rows)
+    table(f"{spec} as measured", ("capability", "found"), rows)
     return 0
 
 
@@ -237,31 +235,7 @@ def list_(
     if kind not in listing.KINDS:
         raise UsageError(unknown("kind", kind, listing.KINDS))
     title, head, rows = listing.KINDS[kind]()
-    _table(title, head, rows)
-    return 0
-
-
-@app.command()
-@guarded
-def validate(
-    population: Annotated[str, typer.Option("--population", help="A shipped population's name.")],
-    json: Json = False,
-) -> int:
-    """How good a population's likelihood ratios are on lineages that its calibration did not see."""
-    from dataclasses import asdict
-
-    from .listing import validation
-    from .verdict.calibrate import load_population
-    from .verdict.validate import validate as run
-
-    found = run(load_population(population))
-    if json:
-        from json import dumps
-
-        sys.stdout.write(dumps(asdict(found), indent=2) + "\n")
-        return 0
-    for table in validation(found):
-        _table(*table)
+    table(title, head, rows)
     return 0
 
 
@@ -276,7 +250,7 @@ def init(
 
     if path.exists() and not force:
         raise UsageError(f"{path} exists already: name another file or pass --force")
-    _save(path, TEMPLATE)
+    save(path, TEMPLATE)
     say(f"wrote {path}; next: forensics audit --config {path} --dry-run")
     return 0
 
@@ -348,7 +322,7 @@ def _dry_run(config: AuditConfig, json: bool) -> int:
     ]
     total = [sum(p[k] for p in found["parties"].values()) for k in ("requests", "scorings", "max_output_tokens")]
     title = f"suite {found['suite']}: {found['items']} items; the most that would be asked"
-    _table(title, ("party", "requests", "scorings", "output tokens"), [*rows, ("all", *map(str, total))])
+    table(title, ("party", "requests", "scorings", "output tokens"), [*rows, ("all", *map(str, total))])
     return 0
 
 
@@ -356,78 +330,9 @@ def _finish(record: Report, output: list[Path] | None, json: bool, quiet: bool) 
     if json:
         sys.stdout.write(record.to_json())
     else:
-        _print(record)
-    _write(record, output or [], quiet)
+        print_report(record)
+    write(record, output or [], quiet)
     return record.exit_code
-
-
-def _print(record: Report) -> None:
-    from rich.console import Console
-
-    from reports.terminal import print_report
-
-    print_report(record, Console(highlight=False, emoji=False, markup=False))
-
-
-def _load(source: Path) -> Report:
-    from pydantic import ValidationError
-
-    from .audit import judge
-    from .record import Report
-    from .store import Store
-
-    if not source.is_file():
-        raise UsageError(f"no such case or report: {source}")
-    if source.read_bytes()[:16].startswith(b"SQLite format 3"):
-        with Store(source, must_exist=True) as store:
-            return judge(store)
-    try:
-        return Report.from_json(source.read_bytes())
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise EvidenceError(f"{source} is neither a case nor a report record: {where}: {first['msg']}") from error
-
-
-FORMAT_OF = {".html": "html", ".htm": "html", ".md": "md", ".json": "json"}
-
-
-def _check_outputs(paths: list[Path] | None) -> None:
-    """Before anything is asked: every report can be written where it is wanted."""
-    for path in paths or ():
-        if path.suffix not in FORMAT_OF:
-            raise UsageError(f"{path}: a report file ends in {', '.join(FORMAT_OF)}")
-        if not path.parent.is_dir():
-            raise UsageError(f"cannot write {path}: its directory does not exist")
-
-
-def _write(record: Report, paths: list[Path], quiet: bool) -> None:
-    import reports
-
-    for path in paths:
-        _save(path, reports.render(record, FORMAT_OF[path.suffix]))
-        if not quiet:
-            say(f"wrote {path.resolve()}")
-
-
-def _save(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}") from error
-
-
-def _table(title: str, head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title=Text(printable(title), style="italic"), title_justify="left", header_style="bold")
-    for column in head:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))
-    Console(highlight=False).print(table)
 
 
 def main() -> None:

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from .record import GroupRow, ValidationRecord
 
 Listing = tuple[str, tuple[str, ...], Sequence[tuple[str, ...]]]
 
@@ -99,36 +95,6 @@ def zoo() -> Listing:
     from . import zoo
 
     return "zoo models", ("name", "what it is"), [(n, zoo.card(n)) for n in zoo.models()]
-
-
-def validation(v: ValidationRecord) -> tuple[Listing, ...]:
-    """The figures of `forensics validate` as tables."""
-    hp, hd = v.lineages
-    figures = [
-        ("independent lineages, Hp / Hd", f"{hp} / {hd}"),
-        ("bounds of the llr", f"{v.bounds[0]:+.2f} … {v.bounds[1]:+.2f}"),
-        ("AUC", f"{v.auc:.3f} [{v.auc_interval[0]:.3f}, {v.auc_interval[1]:.3f}]"),
-        ("Cllr (0 perfect, 1 says nothing)", f"{v.cllr:.3f} [{v.cllr_interval[0]:.3f}, {v.cllr_interval[1]:.3f}]"),
-        ("Cllr_min (discrimination alone)", f"{v.cllr_min:.3f}"),
-        ("Cllr_cal (lost in calibration)", f"{v.cllr_cal:.3f}"),
-        *((f"lineages with any pair at {e.name}", f"{e.hits} of {e.n} (95 % upper bound {e.upper:.1%})")
-          for e in v.errors),
-        ("AUC of length alone", "not recorded" if v.length_only is None else f"{v.length_only:.3f}"),
-        *((f"Pr(LR >= {t.x:g} | Hd), Pr(LR <= 1/{t.x:g} | Hp)", f"{t.hd:.3f}, {t.hp:.3f} (each at most {1 / t.x:.3f})")
-          for t in v.turing),
-        *((f"AUC of {name} alone", f"{value:.3f}") for name, value in v.columns),
-    ]  # fmt: skip
-    head = ("kind", "pairs", "lineages", "AUC against Hd", "LR >= 10")
-    return (
-        (f"population {v.population}, lineage-grouped cross-validation", ("figure", "value"), figures),
-        ("kinds of pairs", head, [_group(g) for g in v.kinds]),
-        *([("groups", head, [_group(g) for g in v.groups])] if v.groups else []),
-    )
-
-
-def _group(g: GroupRow) -> tuple[str, ...]:
-    found = "" if g.auc is None or g.interval is None else f"{g.auc:.3f} [{g.interval[0]:.3f}, {g.interval[1]:.3f}]"
-    return g.name, str(g.pairs), str(g.lineages), found, f"{g.at_ten:.1%}"
 
 
 KINDS: dict[str, Callable[[], Listing]] = {

@@ -10,9 +10,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from forensics.record import Report
+    from forensics.record import Report, ValidationRecord
 
-__all__ = ["FORMATS", "render", "schema"]
+    from .tables import Table
+
+__all__ = ["FORMATS", "render", "render_validation", "schema", "validation_tables"]
 
 FORMATS: Mapping[str, str] = MappingProxyType({
     "html": "reports.html:render",
@@ -30,6 +32,21 @@ def render(report: Report, format: str, *, width: int | None = None) -> str:
     view = Registry("format", FORMATS).load(format)
     text: str = view(report, width=width)
     return text
+
+
+def render_validation(validation: ValidationRecord, format: str) -> str:
+    """A population's validation alone: html, md or json."""
+    from . import validated
+
+    return validated.VIEWS[format](validation)
+
+
+def validation_tables(validation: ValidationRecord) -> tuple[Table, ...]:
+    """Its figures as tables of finished strings, for a terminal."""
+    from . import text as texts
+    from . import validated
+
+    return validated.all_tables(texts.clean(validation))
 
 
 def schema() -> dict[str, Any]:

@@ -8,23 +8,13 @@ from typing import TYPE_CHECKING
 
 from forensics.record import EvidenceRecord, Exhibit, Report
 
-from . import diff, figures, summary, svg, tables, words
+from . import diff, figures, summary, svg, tables, validated, words
 from . import text as texts
 from .scale import Scale, scale
+from .validated import Card
 
 if TYPE_CHECKING:
     from jinja2 import Environment
-    from markupsafe import Markup
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """One comparator's small figure with the numbers in it."""
-
-    name: str
-    svg: Markup
-    table: tables.Table
-    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +56,16 @@ def render(report: Report, *, width: int | None = None) -> str:
     record = texts.clean(report)
     with svg.drawing():
         cards = _cards(record)
-    page = _environment().get_template("report.html.j2")
+    page = environment().get_template("report.html.j2")
     return page.render(
-        r=record, s=summary.summarise(record), t=tables, w=words, scale=_scale(record), groups=_groups(record), **cards
-    )
+        r=record, s=summary.summarise(record), t=tables, w=words, v=validated, scale=_scale(record),
+        groups=_groups(record), **cards,
+    )  # fmt: skip
 
 
 @functools.cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """The templates; everything printed by them is escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     return Environment(
@@ -90,7 +82,7 @@ def _scale(report: Report) -> Scale | None:
 def _cards(report: Report) -> dict[str, list[Card]]:
     from markupsafe import Markup
 
-    found: dict[str, list[Card]] = {"forests": [], "backgrounds": [], "closenesses": []}
+    found: dict[str, list[Card]] = {"forests": [], "backgrounds": [], "closenesses": [], "validation": []}
     for i, e in enumerate(report.evidence):
         name = tables.name(e)
         if e.value is not None:
@@ -99,6 +91,8 @@ def _cards(report: Report) -> dict[str, list[Card]]:
             found["backgrounds"].append(Card(name, Markup(figures.background(e, f"b{i}")), tables.histogram(e)))
         if e.closeness:
             found["closenesses"].append(Card(name, Markup(figures.closeness(e, f"c{i}")), tables.closeness_of(e)))
+    if report.validation:
+        found["validation"] = validated.cards(report.validation, report.verdict.llr)
     return found
 
 

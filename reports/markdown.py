@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from forensics.record import Exhibit, Report
 
 from . import numbers as n
-from . import summary, tables, words
+from . import summary, tables, validated, words
 from . import text as texts
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|#~&!$])")
@@ -92,8 +92,17 @@ def _sections(report: Report) -> list[Block]:
         Block("Exact tests", f"## Exact tests\n\n{exact}", 80),
         Block("Baselines", f"## Baselines\n\n{baselines}", 70),
         Block("Closeness", f"## Closeness\n\n{closeness}", 60),
+        Block("Validation", _validation(report), 65),
         Block("Ablations", f"## Ablations\n\n{table(tables.ablations(report))}", 50),
     ]
+
+
+def _validation(report: Report) -> str:
+    v = report.validation
+    if v is None:
+        return f"## Validation of the population\n\n_{escape(words.NOT_VALIDATED)}_"
+    found = [f"### {t.title}\n\n{table(t)}" for t in validated.all_tables(v)]
+    return "\n\n".join(["## Validation of the population", escape(words.HELD_OUT), escape(v.card), *found])
 
 
 def _exhibits(report: Report) -> list[Block]:

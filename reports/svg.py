@@ -1,4 +1,4 @@
-"""One small drawing with one horizontal axis: matplotlib draws it, its colours become the page's CSS variables.
+"""One small drawing with one axis or two: matplotlib draws it, its colours become the page's CSS variables.
 
 It is drawn at the size it is shown at (one unit is one CSS pixel), so that its text stays readable on a telephone.
 Shapes are put on the figure itself: a matplotlib Axes with its ticks takes ten times as long for the same picture.
@@ -21,7 +21,9 @@ FLOOR = 26  # height of the axis line over the lower edge
 
 # Drawn with, then replaced by the variable of the same name.
 INK, MUTED, LINE, BAND, MARK = "#010101", "#020202", "#030303", "#040404", "#050505"
-_VARIABLES = {INK: "ink", MUTED: "muted", LINE: "line", BAND: "band", MARK: "mark"}
+HP, HD = "#060606", "#070707"
+_VARIABLES = {INK: "ink", MUTED: "muted", LINE: "line", BAND: "band", MARK: "mark", HP: "hp", HD: "hd"}
+_DASHES = {"solid": "-", "dashed": (0, (4, 2)), "dotted": (0, (1, 1.6))}
 
 _OPTIONS = {
     "svg.fonttype": "none",
@@ -46,14 +48,14 @@ def drawing() -> Iterator[None]:
 class Drawing:
     """``across``: values that must fit on the axis. Heights are units over the lower edge; use within `drawing`."""
 
-    def __init__(self, *, height: float, across: Sequence[float], left: float = 8) -> None:
+    def __init__(self, *, height: float, across: Sequence[float], left: float = 8, floor: float = FLOOR) -> None:
         from matplotlib.figure import Figure
         from matplotlib.transforms import Affine2D
 
         self._figure = Figure(figsize=(WIDTH / 72, height / 72))
         self._figure.patch.set_visible(False)
         self._units = Affine2D().scale(1 / 72) + self._figure.dpi_scale_trans
-        self._left = left
+        self._left, self._floor = left, floor
         low, high = min(across), max(across)
         pad = 0.07 * (high - low) or 0.07 * abs(high) or 1.0
         self._low, self._high = low - pad, high + pad
@@ -124,16 +126,60 @@ class Drawing:
         self._figure.add_artist(Line2D(x, y, transform=self._units, solid_capstyle="butt", clip_on=False, **style))
 
     def _ticks(self) -> None:
-        from matplotlib.ticker import MaxNLocator
-
-        self.rule(FLOOR, LINE)
-        room = 4 if self._left < 50 else 3
-        values = MaxNLocator(nbins=room, steps=[1, 2, 2.5, 5, 10]).tick_values(self._low, self._high)
-        shown = [float(v) for v in values if self._low <= v <= self._high]
-        texts = _tick_labels(shown)
+        self.rule(self._floor, LINE)
+        shown, texts = _scale(self._low, self._high, 4 if self._left < 50 else 3)
         for value, text in zip(shown, texts, strict=True):
-            self.line(value, value, FLOOR - 4, FLOOR, LINE, 1)
-            self.text(self.at(value), FLOOR - 13, text, MUTED, align="center")
+            self.line(value, value, self._floor - 4, self._floor, LINE, 1)
+            self.text(self.at(value), self._floor - 13, text, MUTED, align="center")
+
+
+class Plot(Drawing):
+    """With a vertical axis too: ``up`` are values that must fit on it. ``titles``: of the axes, the lower one first."""
+
+    def __init__(self, *, across: Sequence[float], up: Sequence[float], titles: tuple[str, str], rows: int) -> None:
+        """``rows``: how many entries of a legend stand over the plot."""
+        height = 226 + 15 * rows
+        super().__init__(height=height, across=across, left=34, floor=42)
+        self._bottom, self._top = min(up), max(up)
+        self._ceiling, self._legend = height - 26 - 15 * rows, height - 24
+        values, texts = _scale(self._bottom, self._top, 5)
+        for value, text in zip(values, texts, strict=True):
+            self.rule(self.up(value), LINE)
+            self.text(self._left - 5, self.up(value), text, MUTED)
+        self.text((self._left + WIDTH - RIGHT) / 2, 10, titles[0], MUTED, align="center")
+        self.text(2, height - 8, titles[1], MUTED, align="left")
+
+    def up(self, value: float) -> float:
+        """Units from the lower edge; what lies beyond the axis is put on its end."""
+        inside = min(max(value, self._bottom), self._top)
+        return (
+            self._floor + 4 + (self._ceiling - self._floor - 4) * (inside - self._bottom) / (self._top - self._bottom)
+        )
+
+    def curve(self, points: Sequence[tuple[float, float]], colour: str, style: str = "solid", width: float = 2) -> None:
+        """A line through points in the plot's own values."""
+        x, y = [self.at(a) for a, _ in points], [self.up(b) for _, b in points]
+        self._stroke(x, y, color=colour, linewidth=width, linestyle=_DASHES[style])
+
+    def upright(self, x: float, colour: str) -> None:
+        """A line from the floor to the ceiling."""
+        self._stroke([self.at(x)] * 2, [self._floor, self._ceiling], color=colour, linewidth=1.6)
+
+    def entry(self, text: str, colour: str, style: str = "solid") -> None:
+        """The next line of the legend."""
+        left = self._left
+        self._stroke([left, left + 24], [self._legend] * 2, color=colour, linewidth=2, linestyle=_DASHES[style])
+        self.text(left + 30, self._legend, text, INK, align="left")
+        self._legend -= 15
+
+
+def _scale(low: float, high: float, room: int) -> tuple[list[float], list[str]]:
+    """Round values within a range, and how they are written."""
+    from matplotlib.ticker import MaxNLocator
+
+    values = MaxNLocator(nbins=room, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+    shown = [float(v) for v in values if low <= v <= high]
+    return shown, _tick_labels(shown)
 
 
 def _tick_labels(values: list[float]) -> list[str]:

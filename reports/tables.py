@@ -43,7 +43,7 @@ class Table:
     empty: str = ""
 
 
-def _columns(text: str) -> tuple[Column, ...]:
+def columns(text: str) -> tuple[Column, ...]:
     """``"Comparator | n#"``: labels, a # after those that hold numbers."""
     labels = [label.strip() for label in text.split("|")]
     return tuple(Column(label.removesuffix("#"), label.endswith("#")) for label in labels)
@@ -94,8 +94,8 @@ def evidence(report: Report) -> Table:
             name(e), reading(e), n.count(e.n), n.signed(e.value, d), n.interval(e.interval, d),
             n.interval(span(e), d), n.share(e.background.above if e.background else None), n.llr(e.llr),
         ))  # fmt: skip
-    columns = _columns("Comparator | Reading | n# | Value# | 95 % interval# | Background range# | At or above# | llr#")
-    return Table("Evidence by comparator", columns, tuple(rows), "No comparator was run.")
+    head = columns("Comparator | Reading | n# | Value# | 95 % interval# | Background range# | At or above# | llr#")
+    return Table("Evidence by comparator", head, tuple(rows), "No comparator was run.")
 
 
 def _ranked(pairs: tuple[tuple[str, float], ...]) -> list[tuple[str, float]]:
@@ -118,8 +118,8 @@ def closeness(report: Report) -> Table:
             one_line(e.comparator), one_line(names[0]), place, n.signed(scores.get("reference"), d),
             one_line(others[0]) if others else n.NONE, n.signed(scores[others[0]], d) if others else n.NONE,
         ))  # fmt: skip
-    columns = _columns("Comparator | Nearest | Place of the reference | Its value# | Nearest control | Its value#")
-    return Table("Closeness by comparator", columns, tuple(rows), "No comparator gave a ranking.")
+    head = columns("Comparator | Nearest | Place of the reference | Its value# | Nearest control | Its value#")
+    return Table("Closeness by comparator", head, tuple(rows), "No comparator gave a ranking.")
 
 
 def closeness_of(item: EvidenceRecord | Exhibit) -> Table:
@@ -127,7 +127,7 @@ def closeness_of(item: EvidenceRecord | Exhibit) -> Table:
     ranked = _ranked(item.closeness)
     d = n.decimals(v for _, v in ranked)
     rows = tuple((one_line(name), n.signed(v, d), str(i)) for i, (name, v) in enumerate(ranked, 1))
-    return Table("Closeness", _columns("Candidate | Closeness# | Place#"), rows)
+    return Table("Closeness", columns("Candidate | Closeness# | Place#"), rows)
 
 
 def histogram(e: EvidenceRecord) -> Table:
@@ -135,7 +135,7 @@ def histogram(e: EvidenceRecord) -> Table:
     bins = e.background.histogram if e.background else ()
     d = n.decimals(edge for low, high, _ in bins for edge in (low, high))
     rows = tuple((n.signed(low, d), n.signed(high, d), n.count(k)) for low, high, k in bins)
-    return Table("Background", _columns("From# | To# | Count#"), rows)
+    return Table("Background", columns("From# | To# | Count#"), rows)
 
 
 def ablations(report: Report) -> Table:
@@ -145,8 +145,8 @@ def ablations(report: Report) -> Table:
         d = n.decimals((e.value, *(v for _, v in e.ablations)))
         for change, value in e.ablations:
             rows.append((one_line(e.comparator), one_line(change), n.signed(value, d), n.signed(e.value, d)))
-    columns = _columns("Comparator | Changed | Value then# | Value as reported#")
-    return Table("Ablations", columns, tuple(rows), "No ablation was made.")
+    head = columns("Comparator | Changed | Value then# | Value as reported#")
+    return Table("Ablations", head, tuple(rows), "No ablation was made.")
 
 
 def exact(report: Report) -> Table:
@@ -158,8 +158,8 @@ def exact(report: Report) -> Table:
             one_line(x.test), one_line(x.finding or x.against), n.count(x.n), n.probability(x.p), n.e_value(x.e), note,
             one_line(x.assumes) or n.NONE,
         ))  # fmt: skip
-    columns = _columns("Test | Finding | n# | p# | e# | Status | Holds because")
-    return Table("Exact tests", columns, tuple(rows), words.NO_EXACT)
+    head = columns("Test | Finding | n# | p# | e# | Status | Holds because")
+    return Table("Exact tests", head, tuple(rows), words.NO_EXACT)
 
 
 def baselines(report: Report) -> Table:
@@ -169,8 +169,8 @@ def baselines(report: Report) -> Table:
         d = n.decimals((b.value, *(b.interval or ())))
         label = one_line(name).replace("_", "-")
         rows.append((label, n.signed(b.value, d), n.interval(b.interval, d), one_line(b.detail)))
-    columns = _columns("Baseline | Value# | 95 % interval# | What it is")
-    return Table("Baselines", columns, tuple(rows), "No baseline was computed.")
+    head = columns("Baseline | Value# | 95 % interval# | What it is")
+    return Table("Baselines", head, tuple(rows), "No baseline was computed.")
 
 
 def self_checks(report: Report) -> Table:
@@ -178,7 +178,7 @@ def self_checks(report: Report) -> Table:
     outcome = {True: "✓ passed", False: "✗ failed", None: "○ not possible"}
     rows = tuple((one_line(c.name), outcome[c.passed], one_line(c.detail)) for c in report.self_checks)
     empty = "No self-check was made: nothing shows that this audit could have found what it looks for."
-    return Table("Self-checks", _columns("Check | Outcome | Detail"), rows, empty)
+    return Table("Self-checks", columns("Check | Outcome | Detail"), rows, empty)
 
 
 def parties(report: Report) -> Table:
@@ -188,8 +188,8 @@ def parties(report: Report) -> Table:
         mean = n.NONE if p.mean_characters is None else f"{p.mean_characters:,.0f}"
         counts = (n.count(p.answers), n.count(p.unusable), n.count(p.missing))
         rows.append((one_line(p.name), p.role, one_line(p.spec), *counts, mean))
-    columns = _columns("Party | Role | Specification | Answers# | Of these unusable# | Missing# | Mean characters#")
-    return Table("Parties", columns, tuple(rows), "No party is recorded.")
+    head = columns("Party | Role | Specification | Answers# | Of these unusable# | Missing# | Mean characters#")
+    return Table("Parties", head, tuple(rows), "No party is recorded.")
 
 
 def capabilities(report: Report) -> Table:
@@ -204,8 +204,8 @@ def capabilities(report: Report) -> Table:
         notes = "; ".join(one_line(note) for note in c.notes) or n.NONE
         kind = f"{top} ({c.logprob_kind})" if c.top_k else "none"
         rows.append((one_line(party), "yes" if c.recorded else "no", has, kind, echo, seen, notes))
-    columns = _columns("Party | Recorded answers only | Offers | Log-probs listed | Calls itself | Observed at | Notes")
-    return Table("Measured capabilities", columns, tuple(rows), "No capability was measured.")
+    head = columns("Party | Recorded answers only | Offers | Log-probs listed | Calls itself | Observed at | Notes")
+    return Table("Measured capabilities", head, tuple(rows), "No capability was measured.")
 
 
 def manifest(report: Report) -> Table:
@@ -214,7 +214,7 @@ def manifest(report: Report) -> Table:
     rows = tuple((one_line(key), one_line(value)) for key, value in pairs[:MANIFEST_ROWS])
     if len(pairs) > MANIFEST_ROWS:
         rows += (("…", f"{len(pairs) - MANIFEST_ROWS} more in report.json"),)
-    return Table("Manifest", _columns("Key | Value"), rows, "The record has no manifest.")
+    return Table("Manifest", columns("Key | Value"), rows, "The record has no manifest.")
 
 
 def _flat(value: Any, path: str) -> Iterator[tuple[str, str]]:

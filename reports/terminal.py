@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from forensics.record import Report
 
-from . import summary, tables, words
+from . import summary, tables, validated, words
 from . import text as texts
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ def print_report(report: Report, console: Console) -> None:
     _section(console, "Evidence", _evidence(record))
     _section(console, "Closeness", _table(tables.closeness(record), console.width), words.NEAREST)
     _section(console, "Exact tests", _table(tables.exact(record), console.width))
+    for t in validated.all_tables(record.validation)[:2] if record.validation else ():
+        _section(console, t.title, _table(t, console.width))
     _section(console, "Baselines", _table(tables.baselines(record), console.width))
     _section(console, "Self-checks", _table(tables.self_checks(record), console.width))
     _section(console, "What it does not say", _lines(s.limitations))

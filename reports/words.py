@@ -45,6 +45,26 @@ BASELINES = (
 )
 HASHES = "Hashes show that the record is unchanged since it was made; they do not show that it was true when made."
 NO_POWER = "No power is stated: what this audit could have detected is unknown, so finding nothing clears nobody."
+NOT_VALIDATED = (
+    "No population speaks about this case, so nobody knows how often numbers like these mislead. That is why there is "
+    "no likelihood ratio."
+)
+HELD_OUT = (
+    "Every pair was judged by a calibration that saw none of its lineages. Shares and means weigh lineages, not pairs; "
+    "intervals are 95 %, over lineages."
+)
+TIPPETT = (
+    "How to read it: for each llr, how many pairs of either kind reach it. Good ratios keep the two lines apart, the "
+    "solid one (Hp) high to the right of 0, the broken one (Hd) near the floor there."
+)
+PAV = (
+    "How to read it: steps on the broken line mean that a stated llr is as large as the pairs that have it warrant. "
+    "Steps farther from the middle than the line: the stated ratios are too modest; nearer: too bold."
+)
+CROSS_ENTROPY = (
+    "How to read it: how much a reader with these prior odds still does not know. Lower is better; the solid line must "
+    "stay below the broken one, or this reader would do better without the ratios."
+)
 NO_EXHIBITS = "None was picked."
 
 GLOSSARY: tuple[tuple[str, str], ...] = (

@@ -281,3 +281,15 @@ def test_a_local_model_without_torch_names_the_extra(tmp_path: Path) -> None:
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
     )
     assert "pip install 'distillation-forensics[local]'" in one_line(found, 4)
+
+
+def test_validate_writes_every_format(tmp_path: Path) -> None:
+    files = [tmp_path / f"v.{ending}" for ending in ("html", "md", "json")]
+    found = run("validate", "--population", "zoo", *(f"-o{file}" for file in files))
+    assert found.returncode == 0, found.stderr
+    record = json.loads(files[2].read_text())
+    assert record["lineages"] == [24, 30]
+    for text in (found.stdout, *(file.read_text() for file in files[:2])):
+        assert f"{record['cllr']:.3f}" in text
+    assert json.loads(run("validate", "--population", "zoo", "--json").stdout) == record
+    assert "ends in" in one_line(run("validate", "--population", "zoo", "-o", str(tmp_path / "v.pdf")), 2)

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from forensics.record import (
     Background,
     Baseline,
     CaseRecord,
+    ErrorRate,
     EvidenceRecord,
     ExactRecord,
     Exhibit,
+    GroupRow,
     PartyRecord,
+    PavStep,
     Report,
     SelfCheckRecord,
+    TuringRow,
+    ValidationRecord,
     VerdictRecord,
 )
 from forensics.types import Capabilities
@@ -102,6 +108,30 @@ MANIFEST = {
     "seed": 20310502, "families": ["explain", "writing", "choice"],
     "conditions": {"temperature": 1.0, "system_prompt": None, "base_known": False},
 }  # fmt: skip
+VALIDATION = ValidationRecord(
+    "open-2030",
+    "Eighty lineages of open models.",
+    HASH,
+    ("cross-likelihood", "answer-overlap"),
+    (160, 480),
+    (80, 80),
+    (-1.90309, 1.90309),
+    0.941,
+    (0.912, 0.966),
+    0.412,
+    (0.33, 0.51),
+    0.372,
+    0.04,
+    (ErrorRate("LR >= 10 under Hd", 2, 80, 0.025, 0.0767), ErrorRate("LR <= 1/10 under Hp", 0, 80, 0.0, 0.0368)),
+    (TuringRow(2.0, 0.11, 0.09), TuringRow(10.0, 0.025, 0.0)),
+    (GroupRow("fine-tuned", 160, 80, 0.941, (0.912, 0.966), 0.44), GroupRow("same base", 480, 80, None, None, 0.025)),
+    (("cross-likelihood", 0.93), ("answer-overlap", 0.81)),
+    0.55,
+    ((-1.90309, 1.0, 1.0), (0.0, 0.88, 0.14), (1.0, 0.44, 0.025), (1.90309, 0.2, 0.0)),
+    (PavStep(-1.90309, -1.2, 0, 220, None), PavStep(-1.1, 0.7, 70, 250, -0.08), PavStep(0.8, 1.90309, 90, 10, 1.43)),
+    ((-1.0, 0.3, 0.28, 0.44), (0.0, 0.412, 0.372, 1.0), (1.0, 0.33, 0.3, 0.44)),
+    (GroupRow("meridian-large", 40, 40, 0.95, (0.9, 0.99), 0.5),),
+)
 CHECKS = (
     SelfCheckRecord("positive control", True, "a second draw of the reference is recognised: llr +1.90"),
     SelfCheckRecord("negative control", True, "no control in the suspect's place passes +0.35"),
@@ -144,7 +174,7 @@ def decided() -> Report:
         BASELINES, CHECKS, LIMITATIONS,
         (exhibit("explain-001", "for", "Why does a kettle go quiet just before the water boils?", TEXTS, 0.31),
          exhibit("explain-002", "against", "How does a canal lock lift a boat without a pump?", CANAL, -0.25)),
-        MANIFEST,
+        MANIFEST, VALIDATION,
     )  # fmt: skip
 
 
@@ -194,6 +224,7 @@ def hostile() -> Report:
         {h: Baseline(0.1, None, h)},
         (SelfCheckRecord(h, None, h),), (h,), (Exhibit(h, h, h, h, texts, (("reference", 0.1), (h, 0.2)), h),),
         {h: {h: [h, {h: h}]}},
+        replace(VALIDATION, population=h, card=h, columns=((h, 0.5),), kinds=(GroupRow(h, 1, 1, 0.5, (0.4, 1), 0),)),
     )  # fmt: skip
 
 
@@ -219,5 +250,4 @@ def large(items: int = 200, controls: int = 10) -> Report:
         for i in range(12)
     )  # fmt: skip
     evidence = tuple(measured(rng, f"comparator-{i:02d}", 0.05 * i, 0.1, 0.1, controls=names) for i in range(11))
-    return Report("1.0", base.case, parties(names, items), base.capabilities, base.verdict, evidence, base.exact,
-                  base.baselines, base.self_checks, base.limitations, exhibits, base.manifest)  # fmt: skip
+    return replace(base, parties=parties(names, items), evidence=evidence, exhibits=exhibits)

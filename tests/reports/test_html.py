@@ -79,7 +79,7 @@ def test_every_table_head_says_what_it_heads(page: Page) -> None:
 def test_every_figure_has_a_text_and_its_numbers() -> None:
     page = Page(reports.render(report_samples.decided(), "html"))
     cards = sum(a.get("class") == "card" for tag, a in page.tags if tag == "figure")
-    assert cards == 15
+    assert cards == 18
     assert page.count("figcaption") == page.count("figure") == page.count("svg") == cards + 1
     assert all(a.get("aria-label") for tag, a in page.tags if tag == "svg")
 

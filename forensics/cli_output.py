@@ -1,0 +1,99 @@
+"""What the commands print and write: records in, streams and files out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .console import printable, say
+from .errors import EvidenceError, UsageError
+
+if TYPE_CHECKING:
+    from .record import Report
+
+Output = Annotated[
+    list[Path] | None, typer.Option("--output", "-o", help="Write the report: .html, .md or .json; repeatable.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the report record and nothing else.")]
+
+FORMAT_OF = {".html": "html", ".htm": "html", ".md": "md", ".json": "json"}
+
+
+def print_report(record: Report) -> None:
+    """The report on stdout."""
+    from rich.console import Console
+
+    from reports.terminal import print_report as show
+
+    show(record, Console(highlight=False, emoji=False, markup=False))
+
+
+def load_record(source: Path) -> Report:
+    """The record of a case, which is judged again, or of a report.json. Errors: `UsageError`, `EvidenceError`."""
+    from pydantic import ValidationError
+
+    from .audit import judge
+    from .record import Report
+    from .store import Store
+
+    if is_case(source):
+        with Store(source, must_exist=True) as store:
+            return judge(store)
+    try:
+        return Report.from_json(source.read_bytes())
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise EvidenceError(f"{source} is neither a case nor a report record: {where}: {first['msg']}") from error
+
+
+def is_case(source: Path) -> bool:
+    """Whether a file is a case. Errors: `UsageError` if there is no such file."""
+    if not source.is_file():
+        raise UsageError(f"no such case or report: {source}")
+    with source.open("rb") as file:
+        return file.read(16).startswith(b"SQLite format 3")
+
+
+def check_outputs(paths: Sequence[Path] | None) -> None:
+    """Before anything is asked: every report can be written where it is wanted."""
+    for path in paths or ():
+        if path.suffix not in FORMAT_OF:
+            raise UsageError(f"{path}: a report file ends in {', '.join(FORMAT_OF)}")
+        if not path.parent.is_dir():
+            raise UsageError(f"cannot write {path}: its directory does not exist")
+
+
+def write(record: Report, paths: Sequence[Path], quiet: bool) -> None:
+    """One file a path, its format told by its ending."""
+    import reports
+
+    for path in paths:
+        save(path, reports.render(record, FORMAT_OF[path.suffix]))
+        if not quiet:
+            say(f"wrote {path.resolve()}")
+
+
+def save(path: Path, text: str) -> None:
+    """A text file. Errors: `UsageError`."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error
+
+
+def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table on stdout; its texts are never markup."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(title=Text(printable(title), style="italic"), title_justify="left", header_style="bold")
+    for column in head:
+        drawn.add_column(column, overflow="fold")
+    for row in rows:
+        drawn.add_row(*(Text(printable(cell)) for cell in row))
+    Console(highlight=False).print(drawn)

@@ -1,0 +1,141 @@
+"""A population's validation: its tables, its cards, and the page, Markdown and JSON that hold it alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from forensics.record import GroupRow, ValidationRecord
+
+from . import charts, svg, words
+from . import numbers as n
+from . import text as texts
+from .tables import Table, columns
+from .text import one_line
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A figure with its reading aid and its numbers."""
+
+    name: str
+    svg: Markup
+    table: Table
+    note: str = ""
+
+
+def figures(v: ValidationRecord) -> Table:
+    """The figures that stand for all."""
+    rows = [
+        ("Independent lineages, Hp / Hd", f"{v.lineages[0]} / {v.lineages[1]}"),
+        ("Pairs, Hp / Hd", f"{v.pairs[0]} / {v.pairs[1]}"),
+        ("Bounds of the llr", n.interval(v.bounds)),
+        ("AUC: how often an Hp pair scores above an Hd pair", _with_interval(v.auc, v.auc_interval)),
+        ("Cllr: bits lost; 0 is perfect, 1 says nothing", _with_interval(v.cllr, v.cllr_interval)),
+        ("Cllr_min: of these, lost because pairs overlap", f"{v.cllr_min:.3f}"),
+        ("Cllr_cal: of these, lost because ratios are too small or too large", f"{v.cllr_cal:.3f}"),
+        ("AUC of the answers' length alone", n.NONE if v.length_only is None else f"{v.length_only:.3f}"),
+        *((f"AUC of {one_line(name)} alone", f"{value:.3f}") for name, value in v.columns),
+    ]
+    return Table("Validation", columns("Figure | Value#"), tuple(rows))
+
+
+def errors(v: ValidationRecord) -> Table:
+    """Error rates, counted in lineages."""
+    rows = tuple((e.name, f"{e.hits} of {e.n}", n.share(e.rate), n.share(e.upper)) for e in v.errors)
+    return Table("Strongly misleading ratios", columns("Lineages with any pair at | Seen# | Rate# | 95 % bound#"), rows)
+
+
+def turing(v: ValidationRecord) -> Table:
+    """Turing's check."""
+    rows = tuple((f"{t.x:g}", f"{t.hd:.3f}", f"{t.hp:.3f}", f"{1 / t.x:.3f}") for t in v.turing)
+    head = columns("x | Pr(LR ≥ x given Hd)# | Pr(LR ≤ 1/x given Hp)# | Allowed#")
+    return Table("Turing's check", head, rows)
+
+
+def groups(title: str, rows: tuple[GroupRow, ...]) -> Table:
+    """Kinds of pairs, or any other division of a population."""
+    out = tuple((one_line(g.name), n.count(g.pairs), n.count(g.lineages),
+                 n.NONE if g.auc is None or g.interval is None else _with_interval(g.auc, g.interval),
+                 n.share(g.at_ten)) for g in rows)  # fmt: skip
+    return Table(title, columns("Which | Pairs# | Lineages# | AUC against Hd# | LR ≥ 10#"), out)
+
+
+def all_tables(v: ValidationRecord) -> tuple[Table, ...]:
+    """Every table but those of the curves."""
+    more = (groups("Groups of pairs", v.groups),) if v.groups else ()
+    return figures(v), errors(v), turing(v), groups("Kinds of pairs", v.kinds), *more
+
+
+def cards(v: ValidationRecord, here: float | None = None) -> list[Card]:
+    """The three figures; use within `svg.drawing`."""
+    from markupsafe import Markup
+
+    return [
+        Card("Tippett plot", Markup(charts.tippett(v, "vt", here)), _tippett(v), words.TIPPETT),
+        Card("Calibration (PAV)", Markup(charts.pav(v, "vp", here)), _pav(v), words.PAV),
+        Card("Empirical cross-entropy", Markup(charts.cross_entropy(v, "ve")), _entropy(v), words.CROSS_ENTROPY),
+    ]
+
+
+def _tippett(v: ValidationRecord) -> Table:
+    rows = tuple((n.llr(x), n.share(hp), n.share(hd)) for x, hp, hd in v.tippett)
+    return Table("Tippett plot", columns("llr# | Hp at or above# | Hd at or above#"), rows)
+
+
+def _pav(v: ValidationRecord) -> Table:
+    rows = []
+    for step in v.pav:
+        earned = "beyond" if step.llr is None else n.llr(step.llr)
+        rows.append((n.llr(step.low), n.llr(step.high), n.count(step.hp), n.count(step.hd), earned))
+    return Table("Calibration", columns("From llr# | To llr# | Hp pairs# | Hd pairs# | Earned llr#"), tuple(rows))
+
+
+def _entropy(v: ValidationRecord) -> Table:
+    rows = tuple((n.signed(o, 1), *(f"{x:.3f}" for x in rest)) for o, *rest in v.cross_entropy)
+    return Table(
+        "Empirical cross-entropy", columns("Prior odds, log10# | These ratios# | Recalibrated# | LR = 1#"), rows
+    )
+
+
+def _with_interval(value: float, interval: tuple[float, float]) -> str:
+    return f"{value:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]"
+
+
+def html(v: ValidationRecord) -> str:
+    """A page of its own."""
+    from .html import environment
+
+    record = texts.clean(v)
+    with svg.drawing():
+        drawn = cards(record)
+    return (
+        environment()
+        .get_template("validation.html.j2")
+        .render(v=record, cards=drawn, tables=all_tables(record), w=words)
+    )
+
+
+def markdown(v: ValidationRecord) -> str:
+    """The same figures without the curves."""
+    from .markdown import escape, table
+
+    record = texts.clean(v)
+    parts = [f"# Population {escape(record.population)}", escape(record.card), escape(words.HELD_OUT)]
+    parts += [f"## {t.title}\n\n{table(t)}" for t in all_tables(record)]
+    return "\n\n".join([*parts, f"Population hash {record.digest}"]) + "\n"
+
+
+def as_json(v: ValidationRecord) -> str:
+    """The record itself."""
+    return v.to_json()
+
+
+VIEWS: Mapping[str, Callable[[ValidationRecord], str]] = MappingProxyType(
+    {"html": html, "md": markdown, "json": as_json}
+)
