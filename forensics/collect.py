@@ -113,8 +113,8 @@ async def fill(
 
 
 def answers_wanted(plan: Plan) -> dict[str, list[Request]]:
-    """Party -> first requests. The base answers nothing itself: it only scores."""
-    wanted = {p.name: list(plan.requests) for p in plan.parties if p.name != "base"}
+    """Party -> first requests."""
+    wanted = {p.name: plan.base_requests() if p.name == "base" else list(plan.requests) for p in plan.parties}
     wanted["reference"] += plan.redraws()
     return wanted
 

@@ -66,6 +66,13 @@ class Plan:
             if r.sample == 0 and r.probe in PROBES.names() and family(r.probe).scored
         )
 
+    def base_requests(self) -> list[Request]:
+        """What the base is asked to answer: texts, and only where it can't be taken off by scoring given answers."""
+        measured = [p for p in self.parties if p.name in ("suspect", "base")]
+        if all(p.capabilities.prompt_scoring for p in measured):
+            return []
+        return [r for r in self.requests if _text(r)]
+
     def scorings(self, store: Store) -> dict[str, dict[str, tuple[Request | None, ...]]]:
         """Scorer -> author -> requests aligned with ``requests``, for scorers that can score given answers.
 

@@ -7,6 +7,8 @@ COMPARATORS = Registry(
     "comparator",
     {
         "answer-overlap": "forensics.comparators.answer_overlap:AnswerOverlap",
+        "over-represented": "forensics.comparators.over_represented:OverRepresented",
+        "attribution": "forensics.comparators.attribution:Attribution",
         "style-delta": "forensics.comparators.style_delta:StyleDelta",
         "next-token-divergence": "forensics.comparators.next_token_divergence:NextTokenDivergence",
         "cross-likelihood": "forensics.comparators.cross_likelihood:CrossLikelihood",

@@ -1,0 +1,86 @@
+"""``attribution``: whose habits of wording do S's answers follow, by a classifier that never saw S?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..types import Sample, Score
+from .answer_overlap import TEXT_FAMILIES, views
+from .base import Array, Texts, by_item, complete_texts, item_rows, point, relative, usable_texts
+from .terms import presence
+
+BUCKETS = 1 << 17
+
+
+@dataclass(frozen=True, slots=True)
+class Attribution:
+    """Log-odds of S's answers under a classifier of the candidates' answers to *other* prompts.
+
+    Terms t: words and n-grams up to ``ngram`` that at least ``common`` of the candidates' answers use, so that topics
+    play no part. For candidate j with term counts n_j(t) (answers that use t) and the field's rates p(t):
+    w_j(t) = ln [ (n_j(t) + m p(t)) / (N_j + m) / p(t) ], an informative Dirichlet prior of mass m (Monroe, Colaresi &
+    Quinn 2008). c_ij = mean of w_j(t) over the terms of S's answer to item i, w learnt on the half of the items that i
+    is not in. Unit: nats per term. Null hypothesis: the candidate is not S's teacher.
+
+    Where the case has the suspect's base, or an earlier release of it, c_ij of the base's answer is subtracted: the
+    *change*, not the level. The level holds all that S's makers, base and era have in common with somebody; the change
+    holds what the training added. "None of these" is the answer when no candidate stands out (`forensics attribute`).
+    """
+
+    name: str = "attribution"
+    unit: str = "nats per term"
+    families: frozenset[str] = TEXT_FAMILIES
+    ngram: int = 3
+    common: float = 0.015
+    prior: float = 2000.0
+    ablate: bool = True
+
+    def compare(self, sample: Sample, rng: np.random.Generator) -> Score:
+        """See the class; needs texts only."""
+        texts = complete_texts(self.name, sample)
+        if isinstance(texts, Score):
+            return texts
+        base = self._base(sample, texts)
+        items = self._items(texts, base, str)
+        ablations = {"level, base not subtracted": point(self._items(texts, None, str))} if base is not None else {}
+        for label, view in views().items() if self.ablate else ():
+            ablations[label] = point(self._items(texts, base, view))
+        return relative(self.name, items, texts.names, rng, ablations=ablations)
+
+    def _base(self, sample: Sample, texts: Texts) -> list[str | None] | None:
+        told = usable_texts(sample.base or ())
+        if not any(told):
+            return None
+        answers = dict(zip(((u.item, u.sample) for u in sample.units), told, strict=True))
+        return [answers[u.item, u.sample] for u in texts.units]
+
+    def _items(self, texts: Texts, base: list[str | None] | None, view: Callable[[str], str]) -> Array:
+        columns = [presence(tuple(column), self.ngram, BUCKETS) for column in texts.view(view)]
+        index, _ = item_rows(texts.units)
+        values = self.log_odds(columns[0], columns[1:], index % 2)
+        if base is not None:
+            told = presence(tuple(view(t or "") for t in base), self.ngram, BUCKETS)
+            values = values - self.log_odds(told, columns[1:], index % 2)
+            values[[t is None for t in base]] = np.nan
+        return by_item(texts.units, values)[0]
+
+    def log_odds(self, asked: Any, candidates: list[Any], half: Any) -> Array:
+        """c ``(n_units, 1 + K)`` of the answers ``asked``; 0, no evidence either way, for one without a common term."""
+        out = np.zeros((asked.shape[0], len(candidates)))
+        for side in (0, 1):
+            counts = np.stack([np.asarray(m[half != side].sum(axis=0)).ravel() for m in candidates])
+            rate = counts.sum(axis=0)
+            kept = np.flatnonzero(rate >= max(2.0, self.common * len(candidates) * (half != side).sum()))
+            if not len(kept):
+                continue
+            counts, field = counts[:, kept], rate[kept] / rate[kept].sum()
+            smooth = (counts + self.prior * field) / (counts.sum(axis=1, keepdims=True) + self.prior)
+            rows = np.flatnonzero(half == side)
+            terms = asked[rows][:, kept]
+            size = np.maximum(np.asarray(terms.sum(axis=1)).ravel(), 1.0)
+            out[rows] = (terms @ np.log(smooth / field).T) / size[:, None]
+        return out

@@ -1,0 +1,37 @@
+"""Words and n-grams as hashed columns: what the term comparators count."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from ..types import Unit
+
+TOKEN = r"(?u)\w+|[^\w\s]"
+
+
+@lru_cache(maxsize=256)
+def presence(texts: tuple[str, ...], ngram: int, buckets: int) -> Any:
+    """Sparse 0/1 ``(n_texts, buckets)``: which words and n-grams of up to ``ngram`` a text has.
+
+    Hashed, so there is no vocabulary to keep or to leak. Kept, because self-checks read the same columns again.
+    """
+    from sklearn.feature_extraction.text import HashingVectorizer
+
+    vectoriser = HashingVectorizer(
+        token_pattern=TOKEN, ngram_range=(1, ngram), n_features=buckets, alternate_sign=False, norm=None, binary=True
+    )
+    return vectoriser.transform(texts).tocsr()
+
+
+def without_prompts(found: Sequence[Any], units: Sequence[Unit], ngram: int, buckets: int) -> list[Any]:
+    """The same matrices without the terms that the unit's own prompt contains: everybody repeats those."""
+    prompts = tuple(" ".join(m.content for m in unit.request.messages or ()) for unit in units)
+    asked = presence(prompts, ngram, buckets)
+    out = []
+    for m in found:
+        own = (m - m.multiply(asked)).tocsr()
+        own.eliminate_zeros()
+        out.append(own)
+    return out
