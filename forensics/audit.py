@@ -18,8 +18,9 @@ import numpy as np
 from .assemble import assemble
 from .collect import collect
 from .comparators import COMPARATORS, Comparator
+from .comparators.base import usable_texts
 from .config import AuditConfig
-from .plan import Plan, gather, stored_plan
+from .plan import Plan, gather, prompt_key, stored_plan
 from .record import Report
 from .recorded import import_files
 from .serial import load
@@ -68,7 +69,7 @@ def judge(
     sample = gather(plan, store)
     names = comparators or plan.config.comparators or COMPARATORS.names()
     chosen = [COMPARATORS.load(name)() for name in names]
-    conditions = conditions_of(plan)
+    conditions = conditions_of(plan, sample)
     seed = plan.config.seed
     # Each use has a stream of its own, so that adding a comparator does not move the others' numbers.
     people, why_not = pick_population(shipped_populations(), population or plan.config.population, conditions)
@@ -116,12 +117,31 @@ def _without_ablations(comparator: Comparator) -> Comparator:
     return replace(comparator, ablate=False) if hasattr(comparator, "ablate") else comparator  # type: ignore[type-var]
 
 
-def conditions_of(plan: Plan) -> dict[str, Any]:
-    """What a population must have been made under to speak about this case."""
+def conditions_of(plan: Plan, sample: Sample | None = None) -> dict[str, Any]:
+    """What a population must have been made under to speak about this case; with the answers, what they add to it."""
     return {
         "suite": plan.suite_digest,
         "providers": sorted({p.spec.provider for p in plan.parties}),
         "base": plan.party("base") is not None,
         "temperature": plan.config.temperature,
         "controls": len(plan.controls),
+    } | ({} if sample is None else text_conditions(sample))
+
+
+def text_conditions(sample: Sample) -> dict[str, Any]:
+    """Conditions that lie in the answers: how many items all parties answered, what was asked, and lengths.
+
+    ``length_ratio``: mean over items of log10 (len S / len R). ``one_sided_length``: how much nearer, in the same unit,
+    S's mean log length lies to R's than to any control's.
+    """
+    columns = [usable_texts(c) for c in (sample.suspect, *sample.candidates.values())]
+    rows = [i for i, texts in enumerate(zip(*columns, strict=True)) if all(texts)]
+    units = [sample.units[i] for i in rows]
+    lengths = np.array([[np.log10(1 + len(str(c[i]))) for i in rows] for c in columns])
+    gaps = np.abs(lengths[1:].mean(axis=1) - lengths[0].mean()) if rows else np.zeros(len(columns) - 1)
+    return {
+        "items": len({u.item for u in units}),
+        "prompts": sorted({prompt_key(u.request) for u in units}),
+        "length_ratio": float((lengths[0] - lengths[1]).mean()) if rows else 0.0,
+        "one_sided_length": float(gaps[1:].min() - gaps[0]) if len(gaps) > 1 else 0.0,
     }

@@ -17,7 +17,7 @@ from .probes import PROBES, Probe, Suite
 from .probes.base import seed_of
 from .serial import dump, load
 from .store import Store
-from .types import WIRE, Capabilities, Column, Completion, ModelSpec, Request, Sample, Unit
+from .types import WIRE, Capabilities, Column, Completion, ModelSpec, Request, Sample, Unit, canonical, sha256
 
 REDRAW = 1000  # draws from here on are the reference's second draws
 
@@ -100,6 +100,13 @@ def family(name: str) -> Probe:
     """A probe family by name."""
     probe: Probe = PROBES.load(name)
     return probe
+
+
+def prompt_key(request: Request) -> str:
+    """Twelve hexadecimal digits that stand for what was asked, roles and contents, whatever the sampling."""
+    if request.prompt is not None:
+        return sha256(request.prompt.encode())[:12]
+    return sha256(canonical([[m.role, m.content] for m in request.messages]))[:12]
 
 
 def make_plan(config: AuditConfig, suite: Suite, parties: Sequence[Party]) -> Plan:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..types import Sample, Score
-from .base import Array, by_item, complete_texts, point, relative
+from .base import RESAMPLES, Array, by_item, complete_texts, point, relative
 
 TEXT_FAMILIES = frozenset({"writing", "layout", "reasoning", "facts", "choice", "continuation", "multilingual"})
 
@@ -34,6 +34,7 @@ class AnswerOverlap:
     families: frozenset[str] = TEXT_FAMILIES
     ngram: int = 3
     ablate: bool = True
+    resamples: int = RESAMPLES
 
     def compare(self, sample: Sample, rng: np.random.Generator) -> Score:
         """See the class; needs texts only."""
@@ -45,7 +46,7 @@ class AnswerOverlap:
         ablations = {"not length-adjusted": point(by_item(texts.units, raw)[0])}
         for label, view in views().items() if self.ablate else ():
             ablations[label] = point(by_item(texts.units, self.per_unit(texts.view(view)))[0])
-        return relative(self.name, adjusted, texts.names, rng, ablations=ablations)
+        return relative(self.name, adjusted, texts.names, rng, resamples=self.resamples, ablations=ablations)
 
     def per_unit(self, texts: list[list[str]]) -> Array:
         """Length-adjusted closeness ``(n_units, 1 + K)`` of column 0 (S) with every other column."""

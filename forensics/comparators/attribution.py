@@ -10,7 +10,7 @@ import numpy as np
 
 from ..types import Sample, Score
 from .answer_overlap import TEXT_FAMILIES, views
-from .base import Array, Texts, by_item, complete_texts, item_rows, point, relative, usable_texts
+from .base import RESAMPLES, Array, Texts, by_item, complete_texts, item_rows, point, relative, usable_texts
 from .terms import presence
 
 BUCKETS = 1 << 17
@@ -38,6 +38,7 @@ class Attribution:
     common: float = 0.015
     prior: float = 2000.0
     ablate: bool = True
+    resamples: int = RESAMPLES
 
     def compare(self, sample: Sample, rng: np.random.Generator) -> Score:
         """See the class; needs texts only."""
@@ -49,7 +50,7 @@ class Attribution:
         ablations = {"level, base not subtracted": point(self._items(texts, None, str))} if base is not None else {}
         for label, view in views().items() if self.ablate else ():
             ablations[label] = point(self._items(texts, base, view))
-        return relative(self.name, items, texts.names, rng, ablations=ablations)
+        return relative(self.name, items, texts.names, rng, resamples=self.resamples, ablations=ablations)
 
     def _base(self, sample: Sample, texts: Texts) -> list[str | None] | None:
         told = usable_texts(sample.base or ())

@@ -143,6 +143,7 @@ def relative(
     rng: np.random.Generator,
     *,
     trim: float = 0.0,
+    resamples: int = RESAMPLES,
     ablations: Mapping[str, float | None] | None = None,
 ) -> Score:
     """Score from per-item closeness ``(n_items, 1 + K)``, reference first; rows with a NaN are left out.
@@ -156,7 +157,7 @@ def relative(
         return abstain(name, "insufficient", problem, n=len(closeness))
     d = contrasts(closeness)
     observed = trimmed_means(d, np.full((1, len(d)), 1.0 / len(d)), trim)[0]
-    replicates = bootstrap(lambda weights: trimmed_means(d, weights, trim), len(d), rng)
+    replicates = bootstrap(lambda weights: trimmed_means(d, weights, trim), len(d), rng, resamples=resamples)
     listed = closeness_of(closeness.mean(axis=0), names)
     return assemble(name, observed, replicates, len(d), listed, ablations)
 

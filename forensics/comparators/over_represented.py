@@ -10,11 +10,11 @@ import numpy as np
 
 from ..types import Sample, Score
 from .answer_overlap import TEXT_FAMILIES, views
-from .base import Array, Texts, assemble, bootstrap, closeness_of, complete_texts, contrasts, item_rows
-from .terms import presence, without_prompts
+from .base import RESAMPLES, Array, Texts, assemble, bootstrap, closeness_of, complete_texts, contrasts, item_rows
+from .terms import beginning, presence, without_prompts
 
 BUCKETS = 1 << 17
-MIN_ANSWERS = 3
+MIN_ANSWERS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +38,21 @@ class OverRepresented:
     ngram: int = 3
     words: int = 40
     ablate: bool = True
+    resamples: int = RESAMPLES
 
     def compare(self, sample: Sample, rng: np.random.Generator) -> Score:
         """See the class; needs texts only."""
-        from fingerprints.views import first_words
-
         texts = complete_texts(self.name, sample)
         if isinstance(texts, Score):
             return texts
 
         def cut(text: str) -> str:
-            return first_words(text, self.words)
+            return beginning(text, self.words)
 
-        shares = self.shares(texts, cut)
-        n = texts.n_items
-        observed = closeness(shares, np.full((1, n), 1.0 / n))
-        replicates = bootstrap(lambda w: closeness(shares, w), n, rng, block=16)
+        shares, parties, n = self.shares(texts, cut), len(texts.columns), texts.n_items
+        observed = closeness(shares, parties, even(n))
+        replicates = bootstrap(lambda w: closeness(shares, parties, w.astype(np.float32)), n, rng,
+                               resamples=self.resamples)  # fmt: skip
         ablations = {
             label: self._value(texts, view) for label, view in (self._ablations(cut) if self.ablate else {}).items()
         }
@@ -65,12 +64,15 @@ class OverRepresented:
         return {"all words": str, **{k: lambda text, view=v: cut(view(text)) for k, v in changed.items()}}
 
     def _value(self, texts: Texts, view: Callable[[str], str]) -> float:
-        n = texts.n_items
-        return float(contrasts(closeness(self.shares(texts, view), np.full((1, n), 1.0 / n)))[0, 0])
+        found = closeness(self.shares(texts, view), len(texts.columns), even(texts.n_items))
+        return float(contrasts(found)[0, 0])
 
-    def shares(self, texts: Texts, view: Callable[[str], str]) -> list[Any]:
-        """Per party (S, then candidates) a sparse ``(n_items, n_terms)`` with the share of draws that use the term."""
-        from scipy.sparse import csr_matrix, diags
+    def shares(self, texts: Texts, view: Callable[[str], str]) -> Any:
+        """Sparse ``(parties * n_terms, n_items)``, S first: the share of an item's draws in which a party uses a term.
+
+        Single precision: the bootstrap is bound by memory, and cosines need no more.
+        """
+        from scipy.sparse import csr_matrix, diags, vstack
 
         index, items = item_rows(texts.units)
         counts = np.bincount(index, minlength=len(items))
@@ -82,25 +84,31 @@ class OverRepresented:
         parties = np.sum([np.asarray(m.sum(axis=0)).ravel() > 0 for m in own], axis=0)
         answers = np.sum([np.asarray(m.sum(axis=0)).ravel() for m in own], axis=0)
         kept = np.flatnonzero((parties >= 2) & (answers >= MIN_ANSWERS))
-        return [(mean @ m[:, kept]).astype(np.float32).tocsr() for m in own]
+        return vstack([(mean @ m[:, kept]).T.astype(np.float32) for m in own], format="csc")
 
 
-def closeness(shares: list[Any], weights: Array) -> Array:
-    """Closeness ``(B, 1 + K)`` under item weights ``(B, n_items)``, typicality taken off."""
-    n = weights.shape[1]
-    # Single precision: the bootstrap is bound by memory, and the cosines need no more than six digits.
-    f = np.stack([(m.T @ weights.T.astype(np.float32)).T for m in shares], axis=1)  # (B, 2 + K, terms)
-    peers = f[:, 1:].mean(axis=1, keepdims=True)
+def even(n: int) -> Array:
+    """Equal item weights ``(1, n)``."""
+    return np.full((1, n), 1.0 / n, dtype=np.float32)  # type: ignore[return-value]
+
+
+def closeness(shares: Any, parties: int, weights: Array) -> Array:
+    """Closeness ``(B, 1 + K)`` under item weights ``(B, n_items)``, typicality taken off.
+
+    One resample at a time: a table of parties x terms stays in the processor's cache, a block of them does not.
+    """
+    return np.stack([_closeness((shares @ row).reshape(parties, -1), weights.shape[1]) for row in weights])
+
+
+def _closeness(f: Array, n: int) -> Array:
+    peers = f[1:].mean(axis=0)
     f -= peers
     f /= np.sqrt(peers + 1.0 / n)
     z = np.maximum(f, 0.0, out=f)
-    product = z @ z.transpose(0, 2, 1)
-    norm = np.sqrt(np.einsum("bpp->bp", product))
+    product = np.asarray(z @ z.T, dtype=np.float64)
+    norm = np.sqrt(np.diag(product))
     norm[norm == 0] = 1.0  # a party that overuses nothing resembles nobody
-    cosine = product / norm[:, :, None] / norm[:, None, :]
-    parties = cosine.shape[1]
-    out = np.empty((len(weights), parties - 1))
-    for j in range(1, parties):
-        others = [k for k in range(2, parties) if k != j]
-        out[:, j - 1] = cosine[:, 0, j] - cosine[:, j, others].mean(axis=1)
-    return out
+    cosine = product / np.outer(norm, norm)
+    parties = len(cosine)
+    typical = [np.delete(cosine[j, 2:], j - 2 if j >= 2 else []).mean() for j in range(1, parties)]
+    return np.asarray(cosine[0, 1:] - typical)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..types import Sample, Score
 from .answer_overlap import views
-from .base import Array, assemble, bootstrap, closeness_of, complete_texts, contrasts, item_rows
+from .base import RESAMPLES, Array, assemble, bootstrap, closeness_of, complete_texts, contrasts, item_rows
 
 STYLE_FAMILIES = frozenset({"writing", "layout", "reasoning"})
 
@@ -32,6 +32,7 @@ class StyleDelta:
     families: frozenset[str] = STYLE_FAMILIES
     min_words: int = 8
     ablate: bool = True
+    resamples: int = RESAMPLES
 
     def compare(self, sample: Sample, rng: np.random.Generator) -> Score:
         """See the class; needs texts only."""
@@ -41,7 +42,7 @@ class StyleDelta:
         index, items = item_rows(texts.units)
         features = standardised(texts.columns, index, len(items))
         closeness = self._observed(features)
-        replicates = bootstrap(lambda weights: self._closeness(features, weights), len(items), rng)
+        replicates = bootstrap(lambda weights: self._closeness(features, weights), len(items), rng, resamples=self.resamples)
         ablations = {
             label: float(contrasts(self._observed(standardised(texts.view(view), index, len(items))))[0, 0])
             for label, view in (views().items() if self.ablate else ())

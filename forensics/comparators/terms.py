@@ -25,6 +25,14 @@ def presence(texts: tuple[str, ...], ngram: int, buckets: int) -> Any:
     return vectoriser.transform(texts).tocsr()
 
 
+@lru_cache(maxsize=1 << 15)
+def beginning(text: str, words: int) -> str:
+    """The first words of an answer. Kept, because self-checks and populations read the same answers again."""
+    from fingerprints.views import first_words
+
+    return first_words(text, words)
+
+
 def without_prompts(found: Sequence[Any], units: Sequence[Unit], ngram: int, buckets: int) -> list[Any]:
     """The same matrices without the terms that the unit's own prompt contains: everybody repeats those."""
     prompts = tuple(" ".join(m.content for m in unit.request.messages or ()) for unit in units)

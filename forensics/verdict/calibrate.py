@@ -24,6 +24,7 @@ LN10 = float(np.log(10.0))
 REGULARISATION = 3.0
 RESAMPLES = 200
 MIN_LINEAGES = 10
+KNOWN_PROMPTS = 0.95  # share of a case's prompts that must be among a population's
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +44,15 @@ class Pair:
     lineage: str
     lineages: tuple[str, ...]
     scores: dict[str, float | None]
+    group: str = ""  # the candidate's column: pairs are weighed within it
 
 
 @dataclass(frozen=True)
 class Population:
-    """A labelled table of pairs, made under stated conditions."""
+    """A labelled table of pairs, made under stated conditions.
+
+    ``regularisation``: the strengths among which an inner, grouped cross-validation chooses; one is simply used.
+    """
 
     __pydantic_config__ = WIRE
 
@@ -56,6 +61,7 @@ class Population:
     conditions: dict[str, Any]
     columns: tuple[str, ...]
     pairs: tuple[Pair, ...]
+    regularisation: tuple[float, ...] = (REGULARISATION,)
 
     @cached_property
     def digest(self) -> str:
@@ -70,21 +76,35 @@ class Population:
 
     def mismatch(self, conditions: Mapping[str, Any]) -> tuple[str, ...]:
         """Why this population does not speak about a case made under ``conditions``; empty if it does."""
-        reasons = []
-        for key, expected in self.conditions.items():
-            found = conditions.get(key)
-            if key == "min_controls":
-                if int(conditions.get("controls", 0)) < int(expected):
-                    reasons.append(
-                        f"it was made with at least {expected} controls, the case has {conditions.get('controls', 0)}"
-                    )
-            elif key == "providers":
-                foreign = sorted(set(found or ()) - set(expected))
-                if foreign:
-                    reasons.append(f"it covers models of {', '.join(expected)}, not of {', '.join(foreign)}")
-            elif found != expected:
-                reasons.append(f"its {key.replace('_', ' ')} is {_short(expected)}, the case's {_short(found)}")
-        return tuple(reasons)
+        return tuple(why for key, expected in self.conditions.items() if (why := _differs(key, expected, conditions)))
+
+
+def _differs(key: str, expected: Any, case: Mapping[str, Any]) -> str | None:
+    """Why the case lies outside one condition of a population, or None."""
+    found = case.get(key)
+    if key == "min_controls":
+        few = int(case.get("controls", 0)) < int(expected)
+        return f"it was made with at least {expected} controls, the case has {case.get('controls', 0)}" if few else None
+    if key == "providers":
+        foreign = sorted(set(found or ()) - set(expected))
+        return f"it covers models of {', '.join(expected)}, not of {', '.join(foreign)}" if foreign else None
+    if key == "items":
+        low, high = expected
+        held = found is not None and found >= low and (high is None or found <= high)
+        span = f"at least {low}" if high is None else f"{low} to {high}"
+        return None if held else f"it covers {span} items that all parties answered, the case has {found or 0}"
+    if key == "prompts":
+        known = len(set(found or ()) & set(expected)) / max(len(found or ()), 1)
+        return None if known >= KNOWN_PROMPTS else f"only {known:.0%} of the case's prompts are among its prompts"
+    if key == "length_ratio":
+        low, high = expected
+        if found is not None and low <= found <= high:
+            return None
+        return f"it covers suspects {10**low:.2g} to {10**high:.2g} times as wordy as the reference, not {10 ** (found or 0):.2g}"
+    if key == "one_sided_length":
+        why = "suspect and reference write about equally much and no control does: add controls of that length"
+        return why if found is None or found > expected else None
+    return None if found == expected else f"its {key.replace('_', ' ')} is {_short(expected)}, the case's {_short(found)}"
 
 
 def _short(value: Any) -> str:
