@@ -10,6 +10,8 @@ COMPARATORS = Registry(
         "over-represented": "forensics.comparators.over_represented:OverRepresented",
         "attribution": "forensics.comparators.attribution:Attribution",
         "style-delta": "forensics.comparators.style_delta:StyleDelta",
+        "relative-mmd": "forensics.comparators.relative_mmd:RelativeMmd",
+        "choice-panel": "forensics.comparators.choice_panel:ChoicePanel",
         "next-token-divergence": "forensics.comparators.next_token_divergence:NextTokenDivergence",
         "cross-likelihood": "forensics.comparators.cross_likelihood:CrossLikelihood",
     },

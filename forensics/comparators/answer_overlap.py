@@ -78,7 +78,16 @@ def hashed(texts: tuple[str, ...], ngram: int) -> Any:
 
 def without_length(closeness: Array, texts: list[list[str]]) -> Array:
     """Residual of closeness ``(n_units, 1 + K)`` after what lengths explain among the controls (columns 1 …)."""
-    length = np.log1p(np.array([[len(t) for t in column] for column in texts], dtype=np.float64)).T
+    return regressed(closeness, log_lengths(texts))
+
+
+def log_lengths(texts: list[list[str]]) -> Array:
+    """log(1 + characters) ``(n_units, 2 + K)`` of every party's answers."""
+    return np.log1p(np.array([[len(t) for t in column] for column in texts], dtype=np.float64)).T
+
+
+def regressed(closeness: Array, length: Array) -> Array:
+    """`without_length` from log lengths ``(n, 2 + K)``, S first."""
     gap = np.abs(length[:, :1] - length[:, 1:])
     shorter = np.minimum(length[:, :1], length[:, 1:])
     design = np.stack([np.ones_like(gap), gap, shorter], axis=2)

@@ -13,6 +13,7 @@ place is a party that is known not to be the teacher. It is a background of few 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -72,14 +73,16 @@ class Texts:
 def complete_texts(name: str, sample: Sample, *, min_words: int = 0) -> Texts | Score:
     """What a text comparator reads, or the score that says why ``name`` abstains.
 
-    A unit counts if every party has a usable answer of at least ``min_words`` words to it.
+    A unit counts if every party has a usable answer of at least ``min_words`` words to it. A suspect that says one and
+    the same thing to most items has no style and no choices: how far it is from the candidates says only how far each
+    of them is from the others.
     """
     columns = [usable_texts(c) for c in (sample.suspect, *sample.candidates.values())]
     rows = [i for i, cells in enumerate(zip(*columns, strict=True))
             if all(t is not None and (not min_words or len(t.split()) >= min_words) for t in cells)]  # fmt: skip
     units = [sample.units[i] for i in rows]
     n_items = len({u.item for u in units})
-    problem = shortage(n_items, len(sample.controls))
+    problem = shortage(n_items, len(sample.controls)) or repetition(units, [str(columns[0][i]) for i in rows])
     if problem:
         return abstain(name, "insufficient", problem, n=n_items)
     return Texts(units, [[str(c[i]) for i in rows] for c in columns], list(sample.candidates), n_items)
@@ -220,6 +223,16 @@ def shortage(n: int, controls: int) -> str | None:
         return f"{controls} control(s): without {MIN_CONTROLS} nothing says what unrelated models look like"
     if n < MIN_ITEMS:
         return f"{n} items have an answer from every party: at least {MIN_ITEMS} are needed"
+    return None
+
+
+def repetition(units: Sequence[Unit], answers: Sequence[str]) -> str | None:
+    """Why the suspect's answers are no evidence: one of them is given to more than half of the items."""
+    given = Counter(text for _, text in {(u.item, a.strip().casefold()) for u, a in zip(units, answers, strict=True)})
+    n_items = len({u.item for u in units})
+    most = max(given.values(), default=0)
+    if most > n_items / 2:
+        return f"the suspect gives one and the same answer to {most} of {n_items} items"
     return None
 
 

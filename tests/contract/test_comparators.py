@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import CONTROLS
 
-from forensics import Store
+from forensics import AuditConfig, Store, collect
 from forensics.comparators import COMPARATORS
 from forensics.plan import gather, stored_plan
 from forensics.types import Completion, Sample, Score
@@ -17,8 +18,18 @@ NAMES = COMPARATORS.names()
 
 
 @pytest.fixture(scope="module")
-def sample(case: Path) -> Sample:
-    with Store(case, must_exist=True) as store:
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Sample:
+    """A toy audit of all that comparators read: long answers, one-word choices, next tokens, scored answers."""
+    folder = tmp_path_factory.mktemp("contract")
+    lines = [{"prompt": f"Tell me about thing {i}.", "max_tokens": 24} for i in range(40)]
+    lines += [
+        {"family": "choice", "prompt": f"Name a thing of kind {i}.", "max_tokens": 1, "samples": 8} for i in range(32)
+    ]
+    suite = folder / "small.jsonl"
+    suite.write_text("\n".join(map(json.dumps, lines)))
+    config = AuditConfig("toy/sam?parent=ref&share=0.7", "toy/ref", CONTROLS, base="toy/base", suite=str(suite))
+    with Store(folder / "toy.case") as store:
+        collect(config, store=store)
         return gather(stored_plan(store), store)
 
 
@@ -98,7 +109,7 @@ def test_answers_that_are_none_are_never_scored(name: str, kind: str, sample: Sa
     assert found.value is None
 
 
-@pytest.mark.parametrize("name", ["answer-overlap", "style-delta"])
+@pytest.mark.parametrize("name", ["answer-overlap", "style-delta", "relative-mmd", "choice-panel"])
 @pytest.mark.parametrize("text", ["OK.", "\u202eevil\u200b <script>alert(1)</script>", "\x00\x1b[31m", "字" * 50])
 def test_constant_and_hostile_answers_do_not_stand_out(name: str, text: str, sample: Sample) -> None:
     """The comparators that read text: a suspect that always says one thing abstains or lies within the background."""
