@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from fingerprints.features import FAMILIES, load_family
 from fingerprints.features.base import Vector
+from fingerprints.reading import Reading
 
 Counts = npt.NDArray[np.int64]
 
@@ -21,7 +22,8 @@ def feature_names(families: Sequence[str] | None = None) -> tuple[str, ...]:
 
 def vector(text: str, families: Sequence[str] | None = None) -> Vector:
     """Features of one text: `(n_features,)`, NaN where the text has no data for a feature."""
-    return np.concatenate([load_family(name).measure(text) for name in _chosen(families)])
+    reading = Reading(text)
+    return np.concatenate([load_family(name).measure(reading) for name in _chosen(families)])
 
 
 def matrix(texts: Iterable[str], families: Sequence[str] | None = None) -> Vector:

@@ -4,7 +4,7 @@ Every repetition in the patterns is possessive (`++`, `*+`): what was consumed i
 hostile, can make the matcher back-track. The texts are a suspect's output and have to be treated as such.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import regex
 
@@ -22,7 +22,7 @@ EMOJI = rf"\p{{Regional_Indicator}}{{2}}+|{_PICTURE}{_TONE}(?:{_JOINED_PICTURE})
 _MARK = rf"\.{{2,}}+|-{{2,}}+|{EMOJI}|[^\s\p{{L}}\p{{N}}\p{{M}}\p{{C}}]"
 
 _words = regex.compile(_WORD, regex.VERSION1)
-_tokens = regex.compile(rf"(?:{_WORD})|({_MARK})", regex.VERSION1)
+_pairs = regex.compile(rf"({_WORD})|({_MARK})", regex.VERSION1)
 _ansi = regex.compile(r"(?:\x1B\[|\x9B)[0-?]*+[ -/]*+[@-~]")
 _newline = regex.compile(r"\r\n?|[\v\f\x1C-\x1E\x85\u2028\u2029]")
 _format = regex.compile(r"\p{Cf}++")
@@ -59,17 +59,18 @@ def word_spans(cleaned: str) -> Iterator[tuple[int, int]]:
 
 def tokens(text: str) -> list[str]:
     """Words and marks in order. Dots or hyphens in a row are one mark; any other punctuation or symbol is its own."""
-    return [found.group() for found in _tokens.finditer(clean(text))]
+    return [word or mark for word, mark in pairs(clean(text))]
 
 
-def marks(text: str) -> list[str]:
-    """The tokens that are not words."""
-    return [mark for mark in _tokens.findall(clean(text)) if mark]
+def pairs(cleaned: str) -> list[tuple[str, str]]:
+    """Tokens of a text that `clean` has been through: `(word, "")` or `("", mark)`."""
+    result: list[tuple[str, str]] = _pairs.findall(cleaned)
+    return result
 
 
 def paragraphs(text: str) -> list[str]:
     """Blocks between blank lines without fenced code and line marks; list items and rows stay on lines of their own."""
-    return ["\n".join(units) for units in _blocks(text)]
+    return ["\n".join(units) for units in blocks(markdown.lines(clean(text)))]
 
 
 def prose(text: str) -> str:
@@ -81,36 +82,33 @@ def sentences(text: str) -> list[str]:
     """Sentences of the prose, white space folded. Headings, list items and table rows end at their line's end; other
     line breaks may be hard wraps and end nothing.
     """
-    return [sentence for units in _blocks(text) for unit in units for sentence in _split(unit)]
+    read = blocks(markdown.lines(clean(text)))
+    return [sentence for units in read for unit in units for sentence in split(unit)]
 
 
-def nested_words(text: str) -> list[list[list[str]]]:
-    """Words of the prose, by sentence, by paragraph, in one pass."""
-    return [[_words.findall(sentence) for unit in units for sentence in _split(unit)] for units in _blocks(text)]
-
-
-def _blocks(text: str) -> list[list[str]]:
+def blocks(lines: Iterable[markdown.Line]) -> list[list[str]]:
     """Paragraphs as lists of units: a heading, a list item with its continuations, a row, or a run of text lines."""
-    blocks: list[list[list[str]]] = [[]]
+    found: list[list[list[str]]] = [[]]
     joins = False  # whether a plain text line would continue the unit before it
-    for line in markdown.lines(clean(text)):
+    for line in lines:
         if line.kind == "text" and joins:
-            blocks[-1][-1].append(line.body)
+            found[-1][-1].append(line.body)
         elif line.kind in ("text", "bullet", "numbered", "quote", "heading"):
-            blocks[-1].append([line.body])
+            found[-1].append([line.body])
             joins = line.kind != "heading"
         elif line.kind == "table":
             joins = False
             if not markdown.is_table_rule(line):
-                blocks[-1].append([line.body.replace("|", " ")])
+                found[-1].append([line.body.replace("|", " ")])
         else:
             joins = False
-            if blocks[-1]:
-                blocks.append([])
-    return [[" ".join(unit) for unit in block] for block in blocks if block]
+            if found[-1]:
+                found.append([])
+    return [[" ".join(unit) for unit in block] for block in found if block]
 
 
-def _split(unit: str) -> Iterator[str]:
+def split(unit: str) -> Iterator[str]:
+    """Sentences of one unit of `blocks`, white space folded."""
     chunks = _cjk_end.sub(r"\g<0> ", unit).split()
     start = 0
     for i, chunk in enumerate(chunks, start=1):

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from fingerprints.reading import Reading
+
 Vector = npt.NDArray[np.float64]
 
 
@@ -21,8 +23,10 @@ class Family:
     """Feature names without the family's; unique within it."""
     upper: tuple[float, ...]
     """Upper bound of each feature; the lower bound is always 0."""
-    measure: Callable[[str], Vector]
-    """Text -> `(n_features,)` float64, in the order of `names`."""
+    measure: Callable[[Reading], Vector]
+    """A text as it was read -> `(n_features,)` float64, in the order of `names`."""
+    missing: Callable[[], str] = str
+    """Why the family can't be measured on this machine and what to install; "" where it can."""
 
 
 def undefined(n_features: int) -> Vector:

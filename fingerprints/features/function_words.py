@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 
 from fingerprints.features.base import Family, Vector, undefined
-from fingerprints.tokenise import prose, words
+from fingerprints.reading import Reading
 
 _LIST = """
 a about above after again against all also although an and another any are as at be because been before being
@@ -18,14 +18,14 @@ who whom whose why will with within without would yet you your
 NAMES = tuple(_LIST.split())
 
 
-def function_words(text: str) -> Vector:
+def function_words(reading: Reading) -> Vector:
     """Occurrences of each function word / words of prose, case ignored; unit 1, range [0, 1]; NaN without a word.
 
     Fenced code is left out. Contractions (`don't`) count as words but not as either of their parts.
     Reference: Mosteller and Wallace, Inference and Disputed Authorship: The Federalist, 1964; Burrows, Literary and
     Linguistic Computing 17(3), 2002.
     """
-    counts = Counter(word.lower() for word in words(prose(text)))
+    counts = Counter(word.lower() for word in reading.words)
     total = counts.total()
     if total == 0:
         return undefined(len(NAMES))

@@ -7,8 +7,9 @@ import numpy as np
 import regex
 
 from fingerprints.features.base import Family, Vector
-from fingerprints.markdown import Kind, lines
-from fingerprints.tokenise import EMOJI, clean, prose, words
+from fingerprints.markdown import Kind
+from fingerprints.reading import Reading
+from fingerprints.tokenise import EMOJI
 
 _SHARES: tuple[Kind, ...] = ("heading", "bullet", "numbered", "quote", "table", "rule")
 NAMES = (
@@ -29,7 +30,7 @@ _inline_code = re.compile(r"`[^`\n]++`")
 _emoji = regex.compile(EMOJI)
 
 
-def layout(text: str) -> Vector:
+def layout(reading: Reading) -> Vector:
     """Shares of lines by role, and rates of inline marks.
 
     `*_lines`: lines of that role / lines that are not blank; a line in or at a code fence counts as code only, `nested`
@@ -40,8 +41,8 @@ def layout(text: str) -> Vector:
     Unit 1, ranges [0, 1] and [0, 100]. NaN: shares without a line, rates without a word.
     Reference: markdown features of chat models in Sun et al., arXiv 2502.12150.
     """
-    n_words = len(words(prose(text)))
-    found = lines(clean(text))
+    n_words = len(reading.words)
+    found = reading.lines
     filled = [line for line in found if line.kind != "blank"]
     n_lines = len(filled)
     counts = Counter(line.kind for line in filled)
@@ -50,7 +51,7 @@ def layout(text: str) -> Vector:
     outside = [line.body for line in filled if line.kind not in ("code", "fence")]
     body = "\n".join(outside)
     # Cleaning takes the joiners out of emoji, so emoji are counted in the text as it came.
-    n_emoji = len(_emoji.findall(text))
+    n_emoji = len(_emoji.findall(reading.text))
     by_line = [counts[kind] for kind in _SHARES]
     by_line += [n_code, sum(line.nested for line in filled), sum(_bold.match(s) is not None for s in outside), blocks]
     by_word = [n_lines - n_code, 100 * len(_bold.findall(body)), 100 * len(_inline_code.findall(body)), n_emoji]

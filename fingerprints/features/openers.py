@@ -4,8 +4,9 @@ import numpy as np
 
 from fingerprints.courtesy import CLOSINGS, OPENINGS, closes_with, opens_with
 from fingerprints.features.base import Family, Vector, undefined
-from fingerprints.markdown import Line, lines
-from fingerprints.tokenise import clean, sentences, words
+from fingerprints.markdown import Line
+from fingerprints.reading import Reading
+from fingerprints.tokenise import sentences, words
 
 _FIRST_WORDS = {
     "i": frozenset({"i", "i'm", "i'd", "i'll", "i've"}),
@@ -30,7 +31,7 @@ NAMES = (
 )
 
 
-def openers(text: str) -> Vector:
+def openers(reading: Reading) -> Vector:
     """Flags, 1 if the answer has the trait, else 0; over many answers the mean is a rate. All NaN for a blank text.
 
     `opens_agreement` ... `opens_as_ai`: one of the first two sentences of the first line starts with such a phrase
@@ -40,7 +41,7 @@ def openers(text: str) -> Vector:
     ...: the last mark, behind quotes, brackets and emphasis.
     Reference: first words as a lead feature of chat models, Sun et al., arXiv 2502.12150.
     """
-    filled = [line for line in lines(clean(text)) if line.kind != "blank"]
+    filled = [line for line in reading.lines if line.kind != "blank"]
     if not filled:
         return undefined(len(NAMES))
     return np.array([*_opening(filled[0]), *_closing(filled[-1])], dtype=np.float64)

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 
 from fingerprints.features.base import Family, Vector, undefined
-from fingerprints.tokenise import marks, prose, words
+from fingerprints.reading import Reading
 
 # Classes of single marks; runs of dots and of hyphens are counted apart, below.
 _CLASSES = {
@@ -31,7 +31,7 @@ _INSIDE_WORDS = {"straight_apostrophe": "'", "curly_apostrophe": "’‘", "hyph
 NAMES = (*_CLASSES, *_RUNS, *_INSIDE_WORDS)
 
 
-def punctuation(text: str) -> Vector:
+def punctuation(reading: Reading) -> Vector:
     """Marks of each class / words of prose, cut at 1; unit 1, range [0, 1]; NaN without a word.
 
     Line marks (`-`, `1.`, `|`) and fenced code are left out: they are layout. A parenthesis is counted where it opens;
@@ -39,11 +39,10 @@ def punctuation(text: str) -> Vector:
     more dots are one ellipsis. More than one mark a word is no prose, hence the cut.
     Reference: Grieve, Literary and Linguistic Computing 22(3), 2007 (punctuation marks among the best single families).
     """
-    body = prose(text)
-    found = words(body)
+    found = reading.words
     if not found:
         return undefined(len(NAMES))
-    counts = Counter(marks(body))
+    counts = Counter(reading.marks)
     single = [sum(counts[mark] for mark in members) for members in _CLASSES.values()]
     ellipsis = counts["…"] + sum(count for mark, count in counts.items() if mark.startswith(".."))
     hyphens = sum(count for mark, count in counts.items() if mark.startswith("--"))

@@ -1,11 +1,12 @@
 """How long words, sentences and paragraphs are, and how varied the vocabulary is."""
 
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 
 from fingerprints.features.base import Family, Vector, undefined
-from fingerprints.tokenise import nested_words
+from fingerprints.reading import Reading
 
 WINDOW = 50
 # One base64 blob or unpunctuated megabyte must not own the mean, so single lengths are cut here.
@@ -24,7 +25,7 @@ NAMES = (
 _UPPER = (*(top for c in (MAX_SENTENCE, MAX_PARAGRAPH, MAX_WORD) for top in (float(c), c / 2**0.5)), 1.0)
 
 
-def structure(text: str) -> Vector:
+def structure(reading: Reading) -> Vector:
     """Mean and sample standard deviation (n - 1) of sentence and paragraph length in words and of word length in
     characters, and the type-token ratio in a moving window of 50 words. Fenced code is left out.
 
@@ -34,12 +35,12 @@ def structure(text: str) -> Vector:
     Reference: Yule, Biometrika 30, 1939 (sentence length); Covington and McFall, Journal of Quantitative Linguistics
     17(2), 2010 (moving-average type-token ratio, which does not fall with length as the plain ratio does).
     """
-    nested = nested_words(text)
-    found = [word for paragraph in nested for sentence in paragraph for word in sentence]
+    found = reading.words
     if not found:
         return undefined(len(NAMES))
-    by_sentence = _mean_sd([len(sentence) for paragraph in nested for sentence in paragraph], MAX_SENTENCE)
-    by_paragraph = _mean_sd([sum(map(len, paragraph)) for paragraph in nested], MAX_PARAGRAPH)
+    lengths = [[sum(1 for word, _ in sentence if word) for sentence in part] for part in reading.paragraphs]
+    by_sentence = _mean_sd(list(chain.from_iterable(lengths)), MAX_SENTENCE)
+    by_paragraph = _mean_sd([sum(part) for part in lengths], MAX_PARAGRAPH)
     by_word = _mean_sd([len(word) for word in found], MAX_WORD)
     return np.array([*by_sentence, *by_paragraph, *by_word, moving_type_token_ratio(found, WINDOW)])
 

@@ -5,7 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fingerprints import paragraphs, sentences, tokens, words
-from fingerprints.tokenise import clean, marks, nested_words, prose
+from fingerprints.reading import Reading
+from fingerprints.tokenise import clean, pairs, prose
+
+
+def marks(text: str) -> list[str]:
+    return [mark for _, mark in pairs(clean(text)) if mark]
 
 
 @pytest.mark.parametrize(
@@ -87,8 +92,11 @@ def test_sentences_and_paragraphs_hold_the_words_of_the_prose(text: str) -> None
     expected = words(prose(text))
     assert [word for sentence in sentences(text) for word in words(sentence)] == expected
     assert [word for paragraph in paragraphs(text) for word in words(paragraph)] == expected
-    assert [word for paragraph in nested_words(text) for sentence in paragraph for word in sentence] == expected
+    assert Reading(text).words == expected
+    assert Reading(text).marks == marks(prose(text))
 
 
-def test_nested_words() -> None:
-    assert nested_words("# Head\n\nOne two. Three!\n- item") == [[["Head"]], [["One", "two"], ["Three"], ["item"]]]
+def test_a_reading_nests_tokens_in_sentences_in_paragraphs() -> None:
+    found = Reading("# Head\n\nOne two. Three!\n- item").paragraphs
+    flat = [[" ".join(word or mark for word, mark in sentence) for sentence in part] for part in found]
+    assert flat == [["Head"], ["One two .", "Three !", "item"]]
