@@ -40,6 +40,11 @@ class Reading:
         return [word for sentence in self.sentences for word, _ in sentence if word]
 
     @cached_property
+    def lowered(self) -> list[str]:
+        """The words in lower case."""
+        return [word.lower() for word in self.words]
+
+    @cached_property
     def marks(self) -> list[str]:
         """Marks of the prose in order."""
         return [mark for sentence in self.sentences for _, mark in sentence if mark]

@@ -112,8 +112,7 @@ def split(unit: str) -> Iterator[str]:
     chunks = _cjk_end.sub(r"\g<0> ", unit).split()
     start = 0
     for i, chunk in enumerate(chunks, start=1):
-        following = chunks[i] if i < len(chunks) else ""
-        if not following or _ends(chunk, following):
+        if i == len(chunks) or (not chunk[-1].isalnum() and _ends(chunk, chunks[i])):
             yield " ".join(chunks[start:i])
             start = i
 

@@ -25,7 +25,7 @@ def function_words(reading: Reading) -> Vector:
     Reference: Mosteller and Wallace, Inference and Disputed Authorship: The Federalist, 1964; Burrows, Literary and
     Linguistic Computing 17(3), 2002.
     """
-    counts = Counter(word.lower() for word in reading.words)
+    counts = Counter(reading.lowered)
     total = counts.total()
     if total == 0:
         return undefined(len(NAMES))

@@ -42,7 +42,7 @@ def structure(reading: Reading) -> Vector:
     by_sentence = _mean_sd(list(chain.from_iterable(lengths)), MAX_SENTENCE)
     by_paragraph = _mean_sd([sum(part) for part in lengths], MAX_PARAGRAPH)
     by_word = _mean_sd([len(word) for word in found], MAX_WORD)
-    return np.array([*by_sentence, *by_paragraph, *by_word, moving_type_token_ratio(found, WINDOW)])
+    return np.array([*by_sentence, *by_paragraph, *by_word, moving_type_token_ratio(reading.lowered, WINDOW)])
 
 
 def _mean_sd(lengths: Sequence[int], cut: int) -> tuple[float, float]:
@@ -50,23 +50,23 @@ def _mean_sd(lengths: Sequence[int], cut: int) -> tuple[float, float]:
     return float(values.mean()), float(values.std(ddof=1)) if values.size > 1 else float("nan")
 
 
-def moving_type_token_ratio(found: Sequence[str], window: int) -> float:
-    """Mean over all windows of (distinct words, case ignored) / window; NaN if the text is shorter than one window.
+def moving_type_token_ratio(lowered: Sequence[str], window: int) -> float:
+    """Mean over all windows of (distinct words) / window; NaN if the text is shorter than one window.
 
     A word at j is new in the windows that start after its previous occurrence and still reach j. Counting those
     windows word by word gives the sum in one pass, without visiting any window.
     """
-    last_start = len(found) - window
+    last_start = len(lowered) - window
     if last_start < 0:
         return float("nan")
-    previous: dict[str, int] = {}
-    total = 0
-    for j, word in enumerate(found):
-        key = word.lower()
-        first = max(previous.get(key, -1) + 1, j - window + 1)
-        total += max(0, min(j, last_start) - first + 1)
-        previous[key] = j
-    return total / (window * (last_start + 1))
+    latest: dict[str, int] = {}
+    previous = np.empty(len(lowered), dtype=np.int64)
+    for j, word in enumerate(lowered):
+        previous[j] = latest.get(word, -1)
+        latest[word] = j
+    j = np.arange(len(lowered))
+    new_in = np.minimum(j, last_start) - np.maximum(previous + 1, j - window + 1) + 1
+    return int(np.maximum(new_in, 0).sum()) / (window * (last_start + 1))
 
 
 FAMILY = Family(NAMES, _UPPER, structure)
