@@ -24,7 +24,7 @@ from .plan import Plan, gather, prompt_key, stored_plan
 from .record import Report
 from .recorded import import_files
 from .serial import load
-from .store import Store
+from .store import UNKEYED, Store
 from .types import ExactResult, Listener, Progress, Sample, Score, silent
 from .verdict.calibrate import calibrate, shipped_populations
 from .verdict.checks import as_suspect, fit_to_judge, length_only, power, self_checks
@@ -40,7 +40,7 @@ def audit(config: AuditConfig, *, store: Store | None = None, progress: Listener
     Errors: `UsageError`, `BackendError`, `BudgetExceeded` (what was answered stays in the store), `EvidenceError`.
     """
     if store is None:
-        with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "audit.case") as case:
+        with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "audit.case", key=UNKEYED) as case:
             return audit(config, store=case, progress=progress)
     collect(config, store=store, progress=progress)
     return judge(store, progress=progress, population=config.population, comparators=config.comparators)

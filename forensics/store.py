@@ -1,16 +1,25 @@
-"""The case file: SQLite, content-addressed, append-only, hash-chained.
+"""The case file: SQLite, content-addressed, append-only, hash-chained, sealed.
 
-Three tables. ``body`` keeps bytes under their SHA-256. ``entry`` is the chain, one row for every thing that was
-received or decided, in order: ``hash = sha256(previous hash + canonical(row))``. ``meta`` names the format.
-Nothing is ever updated or deleted; triggers refuse it. One answer is acknowledged by one transaction, so a killed run
-has an answer whole or not at all, and asks nothing twice.
+``entry`` is the chain, one row for every thing that was received or decided, in order:
+``hash = sha256(previous hash + canonical(row))``. It names what was asked and what came back by commitments, and
+``body`` keeps the bytes under them: ``digest = sha256(salt + data)``, ``salt = HMAC-SHA256(key, data)``. Whoever takes
+a body out (`pack`) takes its salt and the key with it: the chain still holds, and nobody can guess a short answer from
+its hash. Nothing is ever updated or deleted; triggers refuse it. One answer is acknowledged by one transaction, so a
+killed run has an answer whole or not at all, and asks nothing twice.
+
+``seal`` is the SHA-256 of the whole file with these 32 bytes taken as zeros, written when a case is closed: it covers
+the bytes that SQLite itself never reads, and is missing after a crash until the case is opened and closed again.
 """
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import mmap
+import secrets
 import sqlite3
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -21,11 +30,13 @@ from .errors import EvidenceError, UsageError
 from .serial import dump, load
 from .types import Completion, ModelSpec, Reply, Request, canonical, sha256
 
-FORMAT = "1"
+FORMAT = "2"
 GENESIS = "0" * 64
+UNKEYED = bytes(32)  # of cases that are thrown away: nobody redacts them, and the same answers give the same bytes
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE body (digest TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE seal (digest BLOB NOT NULL);
+CREATE TABLE body (digest TEXT PRIMARY KEY, salt BLOB, data BLOB) WITHOUT ROWID;
 CREATE TABLE entry (seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, party TEXT NOT NULL, request TEXT NOT NULL,
   raw TEXT NOT NULL, parsed TEXT NOT NULL, received_at TEXT NOT NULL, hash TEXT NOT NULL);
 CREATE UNIQUE INDEX answered ON entry (party, request) WHERE kind = 'answer';
@@ -38,7 +49,8 @@ CREATE TRIGGER body_no_delete BEFORE DELETE ON body BEGIN SELECT RAISE(ABORT, 'a
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One row of the chain. ``kind``: answer, failure, handshake, config or note."""
+    """One row of the chain. ``kind``: protocol, handshake, plan, answer, failure, file, exact or note. ``request``
+    (empty where nothing was asked), ``raw`` and ``parsed`` are digests of bodies."""
 
     seq: int
     kind: str
@@ -53,8 +65,9 @@ class Entry:
 class Store:
     """A case file, or a case in memory (``path=None``)."""
 
-    def __init__(self, path: str | Path | None = None, *, must_exist: bool = False) -> None:
-        """``must_exist`` opens a stored case to be read: nothing is written to it, nor beside it.
+    def __init__(self, path: str | Path | None = None, *, must_exist: bool = False, key: bytes | None = None) -> None:
+        """``must_exist`` opens a stored case to be read: nothing is written to it, nor beside it. ``key``: the secret
+        behind the salts of a new case, drawn at random for a case on disk.
 
         Errors: `UsageError` (no such case, no such directory, in use by another run), `EvidenceError` (not a case).
         """
@@ -67,38 +80,51 @@ class Store:
                 raise UsageError(f"cannot write the case {self.path}: its directory does not exist")
             if not must_exist:
                 self._lock = _locked(self.path)
+        self._head, self._count = GENESIS, 0
+        self._known: dict[tuple[str, str], Entry] = {}
+        self._key: bytes | None = None
+        self._seals = False
         # Local backends answer from a worker thread, but only the event loop's thread ever writes.
         self._db = sqlite3.connect(_uri(self.path, must_exist), uri=True, isolation_level=None)
         try:
-            self._open(must_exist)
-        except EvidenceError:
+            self._open(must_exist, key)
+            self._index()
+        except (EvidenceError, UsageError):
             self.close()
             raise
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, ValueError, TypeError) as error:
             self.close()
             raise EvidenceError(f"{path} is not a readable case file: {error}") from error
-        self._head, self._count = GENESIS, 0
-        self._known: dict[tuple[str, str], str] = {}
+
+    def _index(self) -> None:
+        """The end of the chain, and which requests are answered."""
         last = self._db.execute("SELECT seq, hash FROM entry ORDER BY seq DESC LIMIT 1").fetchone()
         if last:
             self._count, self._head = last
-        for party, request, parsed in self._db.execute(
-            "SELECT party, request, parsed FROM entry WHERE kind = 'answer'"
-        ):
-            self._known[party, request] = parsed
+        for entry in self.entries("answer"):
+            if not self.redacted(entry.request):
+                self._known[entry.party, self.body(entry.request).decode()] = entry
 
-    def _open(self, only_read: bool) -> None:
-        if not only_read:
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = NORMAL")
+    def _open(self, only_read: bool, key: bytes | None) -> None:
         tables = {row[0] for row in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if not tables and not only_read:
-            self._db.executescript("BEGIN;" + SCHEMA + f"INSERT INTO meta VALUES ('format', '{FORMAT}'); COMMIT;")
+            key = key or (UNKEYED if self.path is None else secrets.token_bytes(32))
+            made = f"INSERT INTO meta VALUES ('format', '{FORMAT}'), ('key', '{key.hex()}');"
+            self._db.executescript(f"BEGIN;{SCHEMA}{made}COMMIT;")
         elif not {"meta", "body", "entry"} <= tables:
             raise EvidenceError(f"{self.path} is an SQLite file but not a case of this tool")
         (found,) = self._db.execute("SELECT value FROM meta WHERE key = 'format'").fetchone() or ("none",)
         if found != FORMAT:
             raise EvidenceError(f"{self.path} has case format {found}; this version reads format {FORMAT}")
+        (secret,) = self._db.execute("SELECT value FROM meta WHERE key = 'key'").fetchone() or (None,)
+        self._key = None if secret is None else bytes.fromhex(secret)
+        if self._key is None and not only_read:
+            raise UsageError(f"{self.path} is redacted: it can be read and verified, not continued")
+        if not only_read:
+            self._db.execute("DELETE FROM seal")  # a run that is killed leaves a case without one
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            self._seals = self.path is not None
 
     def __enter__(self) -> Store:
         return self
@@ -110,6 +136,9 @@ class Store:
 
     def close(self) -> None:
         """Close the file; safe to call twice."""
+        if self._seals and self.path is not None:
+            self._seals = False
+            seal(self._db, self.path)
         self._db.close()
         # Only after the database: closing any handle of the file drops the locks that SQLite holds on it.
         if self._lock is not None:
@@ -135,7 +164,7 @@ class Store:
         for entry in kept:
             self._count, self._head = entry.seq, entry.hash
             if entry.kind == "answer":
-                self._known[entry.party, entry.request] = entry.parsed
+                self._known[entry.party, self.body(entry.request).decode()] = entry
         return [reply.completion for _, reply in pairs]
 
     def note(self, kind: str, party: str, data: bytes, *, received_at: str = "") -> Entry:
@@ -154,14 +183,17 @@ class Store:
         # Inside one transaction the head is read back from the table, so that several appends chain to each other.
         last = self._db.execute("SELECT seq, hash FROM entry ORDER BY seq DESC LIMIT 1").fetchone()
         seq, head = (last[0] + 1, last[1]) if last else (1, GENESIS)
-        row = Entry(seq, kind, party, request, self._put(raw), self._put(parsed), received_at, "")
+        asked = self._put(request.encode()) if request else ""
+        row = Entry(seq, kind, party, asked, self._put(raw), self._put(parsed), received_at, "")
         row = replace(row, hash=link(head, row))
         self._db.execute("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?)", tuple(asdict(row).values()))
         return row
 
     def _put(self, data: bytes) -> str:
-        digest = sha256(data)
-        self._db.execute("INSERT OR IGNORE INTO body VALUES (?, ?)", (digest, zlib.compress(data, 6)))
+        assert self._key is not None
+        salt = hmac.digest(self._key, data, "sha256")
+        digest = sha256(salt + data)
+        self._db.execute("INSERT OR IGNORE INTO body VALUES (?, ?, ?)", (digest, salt, zlib.compress(data, 6)))
         return digest
 
     # -- reading
@@ -172,21 +204,40 @@ class Store:
 
     def get(self, spec: ModelSpec, request: Request) -> Completion | None:
         """The stored answer, or None."""
-        digest = self._known.get((str(spec), request.digest))
-        return None if digest is None else load(Completion, self.body(digest))
+        entry = self._known.get((str(spec), request.digest))
+        return None if entry is None or self.redacted(entry.parsed) else load(Completion, self.body(entry.parsed))
+
+    def raw(self, spec: ModelSpec, request: Request) -> bytes | None:
+        """The very bytes that a stored answer came in, or None."""
+        entry = self._known.get((str(spec), request.digest))
+        return None if entry is None or self.redacted(entry.raw) else self.body(entry.raw)
+
+    def redacted(self, digest: str) -> bool:
+        """Whether a body was taken out and only its commitment is left."""
+        row = self._db.execute("SELECT data IS NULL FROM body WHERE digest = ?", (digest,)).fetchone()
+        return bool(row and row[0])
+
+    @property
+    def redactions(self) -> int:
+        """How many bodies were taken out."""
+        (count,) = self._db.execute("SELECT count(*) FROM body WHERE data IS NULL").fetchone()
+        return int(count)
 
     def body(self, digest: str) -> bytes:
-        """Bytes by their SHA-256. Errors: `EvidenceError` when they are missing or do not hash to it."""
-        row = self._db.execute("SELECT data FROM body WHERE digest = ?", (digest,)).fetchone()
+        """Bytes by their digest. Errors: `EvidenceError` when they are missing, redacted or do not hash to it."""
+        row = self._db.execute("SELECT salt, data FROM body WHERE digest = ?", (digest,)).fetchone()
         if row is None:
             raise EvidenceError(f"{self.path or 'case'}: body {digest[:12]} is missing")
+        salt, packed = row
+        if packed is None:
+            raise EvidenceError(f"{self.path or 'case'}: body {digest[:12]} is redacted")
         try:
-            data = zlib.decompress(row[0])
+            data = zlib.decompress(packed)
         except zlib.error as error:
             raise EvidenceError(
                 f"{self.path or 'case'}: body {digest[:12]} can't be unpacked: it was changed"
             ) from error
-        if sha256(data) != digest:
+        if sha256(salt + data) != digest:
             raise EvidenceError(f"{self.path or 'case'}: body {digest[:12]} was changed")
         return data
 
@@ -215,18 +266,95 @@ class Store:
 
     def check(self) -> None:
         """Recompute the whole chain. Errors: `EvidenceError` that names the first entry that differs."""
-        head = GENESIS
+        name, head = self.path or "case", GENESIS
+        used: set[str] = set()
         try:
             for number, entry in enumerate(self.entries(), start=1):
                 if entry.seq != number or link(head, entry) != entry.hash:
-                    raise EvidenceError(
-                        f"{self.path or 'case'}: entry {entry.seq} ({entry.kind}) breaks the hash chain"
-                    )
-                for digest in {entry.raw, entry.parsed}:
-                    self.body(digest)
+                    raise EvidenceError(f"{name}: entry {entry.seq} ({entry.kind}) breaks the hash chain")
+                for digest in {entry.raw, entry.parsed, entry.request} - {""} - used:
+                    if not self.redacted(digest):
+                        self.body(digest)
+                    used.add(digest)
                 head = entry.hash
-        except sqlite3.DatabaseError as error:
-            raise EvidenceError(f"{self.path}: the case file is damaged: {error}") from error
+            self._check_rest(used)
+        except (sqlite3.DatabaseError, TypeError, ValueError) as error:
+            raise EvidenceError(f"{name}: the case file is damaged: {error}") from error
+
+    def _check_rest(self, used: set[str]) -> None:
+        """Bodies that no entry names, and what a redaction must not leave behind."""
+        name = self.path or "case"
+        for digest, salt, packed in self._db.execute("SELECT digest, salt, data FROM body"):
+            if digest not in used:
+                raise EvidenceError(f"{name}: body {str(digest)[:12]} belongs to no entry")
+            if packed is None and (salt is not None or self._key is not None):
+                raise EvidenceError(f"{name}: body {digest[:12]} was taken out, but not what it was hashed with")
+
+    def pack(self, path: Path, without: Collection[str]) -> None:
+        """Write the case anew without some bodies, their salts and the key, so that no trace of them is left.
+
+        Errors: `UsageError` if the file exists.
+        """
+        if path.exists():
+            raise UsageError(f"{path} exists already: name another file")
+        with closing(sqlite3.connect(path, isolation_level=None)) as new:
+            made = f"INSERT INTO meta VALUES ('format', '{FORMAT}');"
+            new.executescript(f"BEGIN;{SCHEMA}{made}")
+            new.executemany("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                            (tuple(asdict(e).values()) for e in self.entries()))  # fmt: skip
+            for digest, salt, data in self._db.execute("SELECT digest, salt, data FROM body ORDER BY digest"):
+                row = (digest, None, None) if digest in without else (digest, salt, data)
+                new.execute("INSERT INTO body VALUES (?, ?, ?)", row)
+            new.execute("COMMIT")
+            seal(new, path)
+
+
+def seal(db: sqlite3.Connection, path: Path) -> None:
+    """Close a case: everything in one file, and its SHA-256 in it. Without effect while another program reads it."""
+    mark = secrets.token_bytes(32)
+    try:
+        db.execute("PRAGMA journal_mode = DELETE")  # moves a pending log into the file
+        db.execute("INSERT INTO seal VALUES (?)", (mark,))
+    except sqlite3.OperationalError:
+        return
+    finally:
+        db.close()
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as data:
+        at = data.find(mark)
+        data[at : at + 32] = _without(data, at)
+
+
+def check_seal(path: Path) -> None:
+    """Whether a case's bytes are those that were sealed. Errors: `EvidenceError`."""
+    for ending in ("-wal", "-journal"):
+        if path.with_name(path.name + ending).exists():
+            raise EvidenceError(
+                f"{path}{ending} lies beside the case: a run did not end; the same command continues it"
+            )
+    try:
+        with closing(sqlite3.connect(_uri(path, True), uri=True)) as db:
+            found = [row[0] for row in db.execute("SELECT digest FROM seal")]
+    except sqlite3.DatabaseError as error:
+        raise EvidenceError(f"{path} is not a readable case file: {error}") from error
+    if len(found) != 1 or not isinstance(found[0], bytes) or len(found[0]) != 32:
+        raise EvidenceError(
+            f"{path} is not sealed: it was changed, or a run did not end (then the same command continues it)"
+        )
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        at = data.find(found[0])
+        if data.find(found[0], at + 1) >= 0 or _without(data, at) != found[0]:
+            raise EvidenceError(f"{path}: the file's bytes are not those that were sealed")
+
+
+def _without(data: mmap.mmap, at: int) -> bytes:
+    """SHA-256 of a file with the 32 bytes of its seal taken as zeros."""
+    found = hashlib.sha256()
+    for start, end in ((0, at), (at + 32, len(data))):
+        for here in range(start, end, 1 << 20):
+            found.update(data[here : min(here + (1 << 20), end)])
+        if start == 0:
+            found.update(bytes(32))
+    return found.digest()
 
 
 def _uri(path: Path | None, only_read: bool) -> str:

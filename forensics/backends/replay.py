@@ -28,8 +28,6 @@ class ReplayBackend:
         self._store = Store(spec.name, must_exist=True)
         try:
             self.party = self._party()
-            entries = self._store.entries("answer")
-            self._raw = {entry.request: entry.raw for entry in entries if entry.party == str(self.party)}
         except BaseException:
             self._store.close()
             raise
@@ -59,12 +57,12 @@ class ReplayBackend:
         return [self._reply(request) for request in requests]
 
     def _reply(self, request: Request) -> Reply:
-        done = self._store.get(self.party, request)
-        if done is None:
+        done, raw = self._store.get(self.party, request), self._store.raw(self.party, request)
+        if done is None or raw is None:
             why = f"not stored in {self.spec.name}"
             raw = canonical({"error": why})
             return Reply(Completion(request.digest, None, "error", raw_digest=sha256(raw), error=why), raw)
-        return Reply(done, self._store.body(self._raw[request.digest]))
+        return Reply(done, raw)
 
     async def handshake(self) -> tuple[Capabilities, bytes]:
         """What was measured when the case was collected; nothing can be measured now."""
