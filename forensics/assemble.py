@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import platform
 from collections.abc import Mapping, Sequence
+from importlib import resources
 from importlib.metadata import PackageNotFoundError, version
+from importlib.resources.abc import Traversable
 from typing import Any
 
 import numpy as np
@@ -12,6 +15,8 @@ import numpy as np
 from .comparators import Comparator
 from .exhibits import pick
 from .plan import Plan
+from .protocol import KIND as PROTOCOL
+from .protocol import deviations
 from .record import (
     SCHEMA_VERSION,
     Background,
@@ -28,7 +33,19 @@ from .record import (
 )
 from .serial import dump
 from .store import Store
-from .types import Column, Evidence, ExactResult, LikelihoodRatio, Role, Sample, Score, SelfCheck, Verdict, sha256
+from .types import (
+    Column,
+    Evidence,
+    ExactResult,
+    LikelihoodRatio,
+    Role,
+    Sample,
+    Score,
+    SelfCheck,
+    Verdict,
+    canonical,
+    sha256,
+)
 from .verdict.calibrate import Population
 from .verdict.combine import HD, HP
 
@@ -51,8 +68,9 @@ def assemble(
     population: Population | None,
     validation: ValidationRecord | None,
     length: Score,
+    asked: str,
 ) -> Report:
-    """The record of one audit; the same case gives the same record."""
+    """The record of one audit; the same case gives the same record. ``asked``: the population as it was asked for."""
     units = {c.name: c.unit for c in comparators}
     return Report(
         schema_version=SCHEMA_VERSION,
@@ -67,11 +85,11 @@ def assemble(
         ),
         baselines=_baselines(length),
         self_checks=tuple(SelfCheckRecord(c.name, c.passed, c.detail) for c in checks),
-        limitations=tuple(_limitations(plan, sample, exact, population)),
+        limitations=tuple(_limitations(plan, store, sample, list(units), exact, population)),
         exhibits=pick(sample),
-        manifest=_manifest(plan, store, conditions, population),
+        manifest=_manifest(plan, store, conditions, population, {"population": asked, "comparators": list(units)}),
         validation=validation,
-    )
+    ).hashed()
 
 
 def _sig(value: float | None) -> float | None:
@@ -175,7 +193,10 @@ def _baselines(length: Score) -> dict[str, Baseline]:
     }
 
 
-def _limitations(plan: Plan, sample: Sample, exact: Sequence[ExactResult], population: Population | None) -> list[str]:
+def _limitations(
+    plan: Plan, store: Store, sample: Sample, names: Sequence[str], exact: Sequence[ExactResult],
+    population: Population | None,
+) -> list[str]:  # fmt: skip
     out = [
         "Similarity to the reference is expected of any two modern assistants; every number here is relative to the "
         f"{len(plan.controls)} controls, and is no better than they are.",
@@ -198,6 +219,12 @@ def _limitations(plan: Plan, sample: Sample, exact: Sequence[ExactResult], popul
     elif sample.redraw is None:
         out.append("No second draw of the reference was collected, so there is no positive control.")
     out.extend(plan.notes)
+    out.extend(deviations(store, names, population))
+    if store.redactions:
+        out.append(
+            f"The case is redacted: {store.redactions} bodies were taken out. What was in them counts as missing, so "
+            "these are not the numbers of the whole case."
+        )
     for party in _parties(plan, sample):
         if party.missing:
             out.append(
@@ -226,22 +253,21 @@ def _lengths(plan: Plan, sample: Sample) -> list[str]:
     return []
 
 
-def _manifest(plan: Plan, store: Store, conditions: Mapping[str, Any], population: Population | None) -> dict[str, Any]:
+def _manifest(
+    plan: Plan, store: Store, conditions: Mapping[str, Any], population: Population | None, judged: Mapping[str, Any]
+) -> dict[str, Any]:
     received = sorted(e.received_at for e in store.entries("answer") if e.received_at)
-    versions = {}
-    for name in PACKAGES:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            versions[name] = "not installed"
     lineages = None if population is None else {"Hp": len(population.lineages(1)), "Hd": len(population.lineages(0))}
+    first = next(store.entries(PROTOCOL), None)
     return {
         "chain_head": store.head,
         "entries": len(store),
+        "protocol": None if first is None else first.raw,
         "plan": sha256(dump(plan)),
         "suite": plan.suite,
         "suite_digest": plan.suite_digest,
         "seed": plan.config.seed,
+        "judged": dict(judged),
         "conditions": dict(conditions),
         "population": None
         if population is None
@@ -249,5 +275,33 @@ def _manifest(plan: Plan, store: Store, conditions: Mapping[str, Any], populatio
         "files": {e.party: store.body(e.raw).decode() for e in store.entries("file")},
         "first_answer": received[0] if received else None,
         "last_answer": received[-1] if received else None,
-        "versions": {"python": platform.python_version(), **versions},
+        **made_by(),
     }
+
+
+def made_by() -> dict[str, Any]:
+    """What may differ between two machines that judge one case: versions, and the code itself by its hashes."""
+    versions = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "not installed"
+    return {"versions": versions, "code": {name: code_digest(name) for name in ("forensics", "fingerprints")}}
+
+
+@functools.cache
+def code_digest(package: str) -> str:
+    """SHA-256 over a package's Python and data files, by name. Weights of the zoo are not code."""
+    found = {}
+
+    def walk(folder: Traversable, path: str) -> None:
+        for child in folder.iterdir():
+            where = f"{path}/{child.name}"
+            if child.is_dir() and child.name not in ("__pycache__", "weights"):
+                walk(child, where)
+            elif child.name.endswith((".py", ".json", ".jsonl")):
+                found[where] = sha256(child.read_bytes())
+
+    walk(resources.files(package), package)
+    return sha256(canonical(found))

@@ -93,7 +93,7 @@ def judge(
         plan=plan, store=store, sample=sample, comparators=chosen, exact=exact, verdict=verdict, checks=checks,
         evidence=evidence(scores, people, stream(seed, "evidence")), conditions=conditions, population=people,
         validation=validate(fused.population, fused.columns) if fused is not None else None,
-        length=length_only(sample, stream(seed, "length-only")),
+        length=length_only(sample, stream(seed, "length-only")), asked=population or plan.config.population,
     )  # fmt: skip
 
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from . import cli_validate
-from .cli_output import Json, Output, check_outputs, load_record, print_report, save, table, write
+from . import cli_custody, cli_validate
+from .cli_custody import Manifest, Sign, check_manifest, write_manifest
+from .cli_output import Json, Output, check_outputs, is_case, load_record, print_report, save, show, table, write
 from .console import bars, guarded, say
 from .errors import UsageError
 
@@ -30,7 +31,8 @@ zoo_app = typer.Typer(
     name="zoo", no_args_is_help=True, help="The shipped models of known lineage.", rich_markup_mode=None
 )
 app.add_typer(zoo_app)
-app.command()(cli_validate.validate)
+for command in (cli_custody.verify, cli_custody.redact, cli_validate.validate):
+    app.command()(command)
 
 Suspect = Annotated[
     str | None, typer.Option("--suspect", "-S", help="The suspect: provider/name, or a file of answers.")
@@ -89,7 +91,8 @@ def audit(
     suite: SuiteOption = None, case: Case = None, config: ConfigFile = None, output: Output = None, json: Json = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be asked, and ask nothing.")] = False,
     seed: Seed = None, max_requests: MaxRequests = None, max_tokens: MaxTokens = None,
-    population: PopulationOption = None, temperature: Temperature = None, quiet: Quiet = False,
+    population: PopulationOption = None, temperature: Temperature = None, sign: Sign = None, manifest: Manifest = None,
+    quiet: Quiet = False,
 ) -> int:  # fmt: skip
     """Ask suspect, reference and controls the same things, and say how likely Hp is. Exit 0, 3, 4 or 5."""
     settings = _config(config, suspect=suspect, reference=reference, controls=control, base=base, suite=suite,
@@ -102,10 +105,11 @@ def audit(
 
     check_outputs(output)
     path = case or _default_case(settings)
+    check_manifest(path, manifest, sign)
     _announce(settings, path, quiet)
     with Store(path) as store, bars(quiet) as progress:
         report = run(settings, store=store, progress=progress)
-    return _finish(report, output, json, quiet)
+    return _finish_case(path, report, output, json, quiet, manifest, sign)
 
 
 @app.command()
@@ -136,7 +140,8 @@ def collect(
 def compare(
     case: Case = None, suspect: Suspect = None, reference: Reference = None, control: Control = None, base: Base = None,
     config: ConfigFile = None, output: Output = None, json: Json = False, seed: Seed = None,
-    population: PopulationOption = None, skip_bad: SkipBad = False, quiet: Quiet = False,
+    population: PopulationOption = None, skip_bad: SkipBad = False, sign: Sign = None, manifest: Manifest = None,
+    quiet: Quiet = False,
 ) -> int:  # fmt: skip
     """Judge a stored case, or files of recorded answers; offline. Exit 0, 3 or 5."""
     from .audit import compare as run
@@ -144,48 +149,48 @@ def compare(
     from .store import Store
 
     check_outputs(output)
+    check_manifest(case, manifest, sign)
     if case is not None and suspect is None and config is None:
         if reference or control or base or seed is not None:
             raise UsageError(
                 "a stored case already has its parties and its seed: give --case alone, or files without it"
             )
         with Store(case, must_exist=True) as store, bars(quiet) as progress:
-            return _finish(judge(store, progress=progress, population=population), output, json, quiet)
+            report = judge(store, progress=progress, population=population)
+        return _finish_case(case, report, output, json, quiet, manifest, sign)
     settings = _config(config, suspect=suspect, reference=reference, controls=control, base=base, seed=seed,
                        population=population, skip_bad=skip_bad or None)  # fmt: skip
     with Store(case) as store, bars(quiet) as progress:
         report = run(settings, store=store, progress=progress)
-    return _finish(report, output, json, quiet)
+    return _finish_case(case, report, output, json, quiet, manifest, sign)
 
 
 @app.command()
 @guarded
 def report(
-    source: Annotated[Path, typer.Argument(help="A case file, or a report.json.", metavar="CASE|report.json")],
+    sources: Annotated[list[Path], typer.Argument(help="A case file, or a report.json.", metavar="CASE|report.json")],
     format: Annotated[str | None, typer.Option("--format", "-f", help="html, md, json or terminal.")] = None,
-    output: Output = None,
-) -> int:
+    compare: Annotated[bool, typer.Option("--compare", help="Two audits side by side, the earlier one first.")] = False,
+    output: Output = None, sign: Sign = None, manifest: Manifest = None,
+) -> int:  # fmt: skip
     """Write a stored report in another format. A case is judged again; a report.json is only rendered."""
     import reports
 
-    record = load_record(source)
-    if format is not None and format not in reports.FORMATS:
+    formats = reports.COMPARISONS if compare else reports.FORMATS
+    if len(sources) != (2 if compare else 1):
+        raise UsageError("--compare takes two cases or reports" if compare else "one case or report at a time")
+    if format is not None and format not in formats:
         from .registry import unknown
 
-        raise UsageError(unknown("report format", format, reports.FORMATS))
-    if not output:
-        if format is None:
-            print_report(record)
-        else:
-            sys.stdout.write(reports.render(record, format))
-        return record.exit_code
-    if format is not None:
-        for path in output:
-            save(path, reports.render(record, format))
-        return record.exit_code
-    check_outputs(output)
-    write(record, output, quiet=False)
-    return record.exit_code
+        raise UsageError(unknown("report format", format, formats))
+    if format is None:
+        check_outputs(output)
+    check_manifest(None if compare or not is_case(sources[0]) else sources[0], manifest, sign)
+    records = [load_record(source) for source in sources]
+    show(records, format, output)
+    if manifest is not None or sign is not None:
+        write_manifest(sources[0], records[0], output, manifest, sign, quiet=False)
+    return records[-1].exit_code
 
 
 @app.command()
@@ -324,6 +329,16 @@ def _dry_run(config: AuditConfig, json: bool) -> int:
     title = f"suite {found['suite']}: {found['items']} items; the most that would be asked"
     table(title, ("party", "requests", "scorings", "output tokens"), [*rows, ("all", *map(str, total))])
     return 0
+
+
+def _finish_case(
+    case: Path | None, record: Report, output: list[Path] | None, json: bool, quiet: bool, manifest: Path | None,
+    key: Path | None,
+) -> int:  # fmt: skip
+    code = _finish(record, output, json, quiet)
+    if case is not None:
+        write_manifest(case, record, output, manifest, key, quiet)
+    return code
 
 
 def _finish(record: Report, output: list[Path] | None, json: bool, quiet: bool) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -65,6 +66,26 @@ def check_outputs(paths: Sequence[Path] | None) -> None:
             raise UsageError(f"{path}: a report file ends in {', '.join(FORMAT_OF)}")
         if not path.parent.is_dir():
             raise UsageError(f"cannot write {path}: its directory does not exist")
+
+
+def show(records: Sequence[Report], format: str | None, paths: Sequence[Path] | None) -> None:
+    """One report, or two side by side: on stdout, or in files of one format or of those that their endings name."""
+    import reports
+
+    def made(name: str) -> str:
+        return (
+            reports.render(records[0], name)
+            if len(records) == 1
+            else reports.render_comparison(records[0], records[1], name)
+        )
+
+    for path in paths or ():
+        save(path, made(format or FORMAT_OF[path.suffix]))
+        say(f"wrote {path.resolve()}")
+    if not paths and format is None and len(records) == 1:
+        print_report(records[0])
+    elif not paths:
+        sys.stdout.write(made(format or "md"))
 
 
 def write(record: Report, paths: Sequence[Path], quiet: bool) -> None:

@@ -21,6 +21,7 @@ from .errors import BudgetExceeded, ForensicsError, UnavailableError, UsageError
 from .exact import EXACT
 from .plan import Party, Plan, make_plan, save_plan
 from .probes import Suite, load_suite
+from .protocol import fix_protocol
 from .serial import adapter, dump
 from .store import Store
 from .types import Capabilities, Listener, ModelSpec, Progress, Reply, Request, canonical, silent
@@ -67,6 +68,7 @@ def collect(config: AuditConfig, *, store: Store, progress: Listener = silent, s
 
 async def _collect(config: AuditConfig, store: Store, progress: Listener, suite: Suite) -> Plan:
     specs = config.specs()
+    fix_protocol(store, config, suite.name, suite.digest)
     backends = {name: open_backend(spec) for name, spec in specs.items()}
     try:
         caps = {}

@@ -7,11 +7,11 @@ withheld, and never outside ``bounds``.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .serial import dump, load
-from .types import WIRE, Capabilities, Decision, Role, Status
+from .types import WIRE, Capabilities, Decision, Role, Status, sha256
 
 SCHEMA_VERSION = "1.0"
 
@@ -272,11 +272,20 @@ class Report:
     exhibits: tuple[Exhibit, ...]
     manifest: dict[str, Any] = field(default_factory=dict)
     validation: ValidationRecord | None = None  # of the population that the llr was read from
+    digest: str = ""  # of everything else in the record: see `hashed`
 
     @property
     def exit_code(self) -> int:
         """0 with a decision, 3 without one (contract: never folded into 0)."""
         return 3 if self.verdict.decision == "cannot-tell" else 0
+
+    def hashed(self) -> Report:
+        """The same record with its digest: SHA-256 of its JSON text with an empty one.
+
+        It tells a slip from the original. Who edits on purpose can compute it too: `verify` asks the case for that.
+        """
+        bare = replace(self, digest="")
+        return replace(self, digest=sha256(bare.to_json().encode()))
 
     def to_json(self) -> str:
         """The record as JSON text, two-space indented, newline at the end; the same report gives the same text."""

@@ -8,6 +8,7 @@ from .config import AuditConfig
 from .errors import UsageError
 from .pairing import pair
 from .plan import Party, Plan, save_plan
+from .protocol import fix_protocol
 from .store import Store
 from .types import Capabilities, Listener, Progress, Reply, Request, canonical, sha256, silent
 
@@ -32,6 +33,7 @@ def import_files(config: AuditConfig, store: Store, progress: Listener = silent)
     caps = Capabilities(recorded=True)
     parties = tuple(Party(name, spec, caps) for name, spec in specs.items())
     notes = tuple(_skipped(files)) + tuple(pairing.notes)
+    fix_protocol(store, config, "recorded", digest)
     plan = Plan(config, "recorded", digest, parties, requests, recorded=True, notes=notes)
     save_plan(store, plan)
     known = {entry.party: store.body(entry.raw).decode() for entry in store.entries("file")}

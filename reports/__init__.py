@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from .tables import Table
 
-__all__ = ["FORMATS", "render", "render_validation", "schema", "validation_tables"]
+__all__ = ["COMPARISONS", "FORMATS", "render", "render_comparison", "render_validation", "schema", "validation_tables"]
 
 FORMATS: Mapping[str, str] = MappingProxyType({
     "html": "reports.html:render",
@@ -22,6 +22,8 @@ FORMATS: Mapping[str, str] = MappingProxyType({
     "json": "reports.machine:render",
     "terminal": "reports.terminal:render",
 })  # fmt: skip
+
+COMPARISONS = ("html", "md", "json")
 
 
 def render(report: Report, format: str, *, width: int | None = None) -> str:
@@ -47,6 +49,13 @@ def validation_tables(validation: ValidationRecord) -> tuple[Table, ...]:
     from . import validated
 
     return validated.all_tables(texts.clean(validation))
+
+
+def render_comparison(first: Report, second: Report, format: str) -> str:
+    """Two audits side by side, the earlier one first, in one of `COMPARISONS`."""
+    from . import compared
+
+    return compared.VIEWS[format](first, second)
 
 
 def schema() -> dict[str, Any]:

@@ -45,6 +45,12 @@ BASELINES = (
 )
 HASHES = "Hashes show that the record is unchanged since it was made; they do not show that it was true when made."
 NO_POWER = "No power is stated: what this audit could have detected is unknown, so finding nothing clears nobody."
+SIDE_BY_SIDE = (
+    "Two numbers can be compared only if they were made under the same conditions: what differs is listed before the "
+    "evidence. A change between two audits of one suspect is not evidence of training by itself; versions, serving and "
+    "sampling change too."
+)
+SAME_CONDITIONS = "Parties, suite, seed, population and versions are the same."
 NOT_VALIDATED = (
     "No population speaks about this case, so nobody knows how often numbers like these mislead. That is why there is "
     "no likelihood ratio."
