@@ -226,18 +226,22 @@ def at(value: Any, path: tuple[Any, ...]) -> Any:
 
 
 def edited(record: dict[str, Any], rng: random.Random) -> dict[str, Any]:
-    """One number changed in its last digit or its sign, or one row of a list dropped, doubled or moved."""
+    """One number changed in its last digit or its sign, or one row of a list dropped, doubled or moved to its end."""
     out = copy.deepcopy(record)
+    paths = [p for p in leaves(record) if p[0] != "digest" and p[:2] not in MACHINE]
+    numbers = [p for p in paths if type(at(record, p)) in (int, float)]
+    members = [p for p in paths if isinstance(at(record, p[:-1]), list)]
     while out == record:
-        path = rng.choice([p for p in leaves(record) if p[0] != "digest" and p[:2] not in MACHINE])
+        how = rng.choice(["number", "drop", "double", "move"])
+        path = rng.choice(numbers if how == "number" else members)
         value, parent = at(out, path), at(out, path[:-1])
-        if isinstance(value, float | int) and not isinstance(value, bool):
+        if how == "number":
             parent[path[-1]] = rng.choice([value * (1 + 1e-5) if value else 1e-6, -value or 1.0, round(value + 1, 3)])
-        elif isinstance(parent, list):
-            how = rng.choice(["drop", "double", "move"])
-            row = parent.pop(path[-1]) if how != "double" else value
-            if how != "drop":
-                parent.insert(0, copy.deepcopy(row))
+            continue
+        if how != "double":
+            parent.pop(path[-1])
+        if how != "drop":
+            parent.append(copy.deepcopy(value))
     return out
 
 
