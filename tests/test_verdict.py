@@ -146,7 +146,7 @@ def test_more_of_the_same_lineages_does_not_widen_the_bounds() -> None:
 def test_held_out_llrs_of_noise_say_nothing() -> None:
     """No information: the mean held-out llr is near 0 for both hypotheses and Cllr near 1."""
     calibration = Calibration(population(40, 0.0, seed=5), ("x", "y"))
-    label = calibration.table[1]
+    label = calibration.table.label
     held = calibration.held_out
     assert 0.9 < cllr(held[label == 1], held[label == 0]) < 1.1
     assert calibration.bounds[1] < 0.5
@@ -163,7 +163,7 @@ def test_a_trait_of_one_lineage_can_not_be_exploited_by_its_other_pairs() -> Non
             scores = {"x": level, "y": float(rng.normal())}
             pairs.append(Pair(f"s{i}-{j}", "t", "made", label, f"L{i}", (f"L{i}", f"shared-{i // 2 % 3}"), scores))
     calibration = Calibration(Population("made", "", {}, ("x", "y"), tuple(pairs)), ("x", "y"))
-    held, label = calibration.held_out, calibration.table[1]
+    held, label = calibration.held_out, calibration.table.label
     assert cllr(held[label == 1], held[label == 0]) > 0.9
     assert calibration.bounds[1] < 0.7
 

@@ -18,12 +18,14 @@ from ..types import WIRE, LikelihoodRatio, Score
 from .bounds import Rated, elub, size_bounds
 
 Array = NDArray[np.float64]
+Labels = NDArray[np.int_]
 LN10 = float(np.log(10.0))
 # Fixed on the zoo population's held-out lineages (Cllr before bounding .29 at 1, .20 at 3, .14 at 10): larger values
 # still fit better there, and would lean harder on the one comparator that happens to be best in so small a world.
 REGULARISATION = 3.0
 RESAMPLES = 200
 MIN_LINEAGES = 10
+INNER = 5
 KNOWN_PROMPTS = 0.95  # share of a case's prompts that must be among a population's
 
 
@@ -133,18 +135,17 @@ class Fusion:
     """L2-regularised logistic fusion with the prior odds removed.
 
     llr(x) = (w·z + b) / ln 10, z = (x - mean) / sd over the population's pairs. Each hypothesis weighs the same, and
-    within it each lineage the same; weights sum to the number of lineages, so that the regularisation knows how little
-    is independent.
+    within it each lineage the same (see `lineage_weights`); weights sum to the number of lineages, so that the regularisation
+    knows how little is independent.
     """
 
-    def __init__(self, x: Array, label: NDArray[np.int_], lineage: Sequence[str]) -> None:
+    def __init__(self, x: Array, label: Labels, weight: Array, strength: float = REGULARISATION) -> None:
         from sklearn.linear_model import LogisticRegression
 
-        weight = lineage_weights(label, lineage)
         self.mean = np.average(x, axis=0, weights=weight)
         self.sd = np.sqrt(np.average((x - self.mean) ** 2, axis=0, weights=weight))
         self.sd[self.sd == 0] = 1.0
-        model = LogisticRegression(C=REGULARISATION, max_iter=1000)
+        model = LogisticRegression(C=strength, max_iter=1000)
         model.fit((x - self.mean) / self.sd, label, sample_weight=weight)
         self.w, self.b = model.coef_[0].astype(np.float64), float(model.intercept_[0])
 
@@ -153,18 +154,92 @@ class Fusion:
         return np.asarray((((x - self.mean) / self.sd) @ self.w + self.b) / LN10)
 
 
-def lineage_weights(label: NDArray[np.int_], lineage: Sequence[str]) -> Array:
-    """Weights ``(n,)``: lineages equal within a hypothesis, hypotheses equal, sum = number of lineages."""
-    names = np.asarray(lineage)
+def lineage_weights(label: Labels, lineage: Sequence[str], group: Sequence[str] | None = None) -> Array:
+    """Weights ``(n,)``: lineages equal within a hypothesis, hypotheses equal, sum = number of lineages.
+
+    With ``group`` (the candidate's column) that holds within each column, and columns weigh as their lineages under Hp
+    do. A rule that only knows who the candidate is then has equal weight on both sides of every column: it earns
+    nothing. A column that has one hypothesis only weighs nothing.
+    """
+    names, columns = np.asarray(lineage), np.asarray(group if group is not None else [""] * len(label))
     weight = np.zeros(len(label))
-    total = len(set(lineage))
-    for value in (0, 1):
-        mine = label == value
-        groups = set(names[mine])
-        for group in groups:
-            rows = mine & (names == group)
-            weight[rows] = total / 2.0 / len(groups) / rows.sum()
-    return weight
+    for column in set(columns.tolist()):
+        inside = columns == column
+        taught = set(names[inside & (label == 1)].tolist())
+        if not taught or not (inside & (label == 0)).any():
+            continue
+        for value in (0, 1):
+            mine = inside & (label == value)
+            groups = set(names[mine].tolist())
+            for one in groups:
+                rows = mine & (names == one)
+                weight[rows] = len(taught) / len(groups) / rows.sum()
+    total = weight.sum()
+    return weight * (len(set(names.tolist())) / total) if total else weight
+
+
+@dataclass(frozen=True)
+class Table:
+    """Labelled pairs as arrays: scores ``(n, p)``, labels, what each pair counts for and all that it touches."""
+
+    x: Array
+    label: Labels
+    lineage: tuple[str, ...]
+    touches: tuple[tuple[str, ...], ...]
+    group: tuple[str, ...]
+
+    @cached_property
+    def weight(self) -> Array:
+        """See `lineage_weights`."""
+        return lineage_weights(self.label, self.lineage, self.group)
+
+    def rows(self, index: Any, lineage: Sequence[str] | None = None) -> Table:
+        """Some of the pairs, with repetition if ``index`` repeats them; ``lineage`` renames what they count for."""
+        index = np.flatnonzero(index) if np.asarray(index).dtype == bool else np.asarray(index)
+        names = tuple(self.lineage[i] for i in index) if lineage is None else tuple(lineage)
+        return Table(self.x[index], self.label[index], names, tuple(self.touches[i] for i in index),
+                     tuple(self.group[i] for i in index))  # fmt: skip
+
+    def fit(self, strength: float) -> Fusion | None:
+        """The fusion of these pairs; None where they hold one hypothesis only."""
+        used = self.weight > 0
+        if len(set(self.label[used].tolist())) < 2:
+            return None
+        return Fusion(self.x[used], self.label[used], self.weight[used], strength)
+
+    def held_out(self, strengths: Sequence[float]) -> Array:
+        """llr ``(n,)`` of each pair by a fusion that saw no pair touching its lineages; 0 where there is none.
+
+        Nested: with several ``strengths`` every fold chooses its own, by the same procedure inside.
+        """
+        out = np.zeros(len(self.x))
+        for touched in sorted(set(self.touches)):
+            test = np.array([t == touched for t in self.touches])
+            train = self.rows(np.array([not set(t) & set(touched) for t in self.touches]))
+            fusion = train.fit(train.strength(strengths))
+            if fusion is not None:
+                out[test] = fusion.llr(self.x[test])
+        return out
+
+    def strength(self, strengths: Sequence[float]) -> float:
+        """The regularisation with the smallest Cllr on lineages held out in ``INNER`` folds."""
+        if len(strengths) == 1:
+            return strengths[0]
+        from .metrics import cllr
+
+        names = sorted(set(self.lineage))
+        fold = {name: k % INNER for k, name in enumerate(names)}
+        folds = np.array([fold[name] for name in self.lineage])
+        costs = []
+        for c in strengths:
+            llr = np.zeros(len(self.x))
+            for k in range(INNER):
+                fusion = self.rows(folds != k).fit(c)
+                if fusion is not None:
+                    llr[folds == k] = fusion.llr(self.x[folds == k])
+            hp, hd = self.label == 1, self.label == 0
+            costs.append(cllr(llr[hp], llr[hd], hp_weights=self.weight[hp], hd_weights=self.weight[hd]))
+        return strengths[int(np.argmin(costs))]
 
 
 @dataclass(frozen=True)
@@ -181,46 +256,54 @@ class Calibration:
         return tuple(p for p in labelled if all(p.scores.get(c) is not None for c in self.columns))
 
     @cached_property
-    def table(self) -> tuple[Array, NDArray[np.int_], tuple[str, ...], tuple[tuple[str, ...], ...]]:
-        """Scores ``(n, p)``, labels, the lineage each pair counts for, and all lineages it touches."""
+    def table(self) -> Table:
+        """The labelled pairs as arrays."""
         rows = self.pairs
         x = np.array([[p.scores[c] for c in self.columns] for p in rows], dtype=np.float64).reshape(len(rows), -1)
-        return x, np.array([p.label for p in rows]), tuple(p.lineage for p in rows), tuple(p.lineages for p in rows)
+        return Table(x, np.array([p.label for p in rows]), tuple(p.lineage for p in rows),
+                     tuple(p.lineages for p in rows), tuple(p.group for p in rows))  # fmt: skip
 
     @property
     def usable(self) -> bool:
         """Whether enough lineages of both kinds have these columns."""
-        _, label, lineage, _ = self.table
-        return all(len({g for g, v in zip(lineage, label, strict=True) if v == k}) >= MIN_LINEAGES for k in (0, 1))
+        return min(self.sizes) >= MIN_LINEAGES
+
+    @cached_property
+    def sizes(self) -> tuple[int, int]:
+        """How many lineages the fit rests on, under Hp and under Hd."""
+        t = self.table
+        used = t.weight > 0
+        return tuple(len({g for g, v, u in zip(t.lineage, t.label, used, strict=True) if u and v == k}) for k in (1, 0))  # type: ignore[return-value]
+
+    @cached_property
+    def strength(self) -> float:
+        """The regularisation of the fusion that judges cases."""
+        return self.table.strength(self.population.regularisation)
 
     @cached_property
     def fusion(self) -> Fusion:
         """Fitted on everything."""
-        x, label, lineage, _ = self.table
-        return Fusion(x, label, lineage)
+        fusion = self.table.fit(self.strength)
+        assert fusion is not None  # `usable` says so first
+        return fusion
 
     @cached_property
     def held_out(self) -> Array:
-        """Cross-validated llr ``(n,)``: each pair judged by a fusion that saw no pair touching its lineages."""
-        x, label, lineage, touches = self.table
-        out = np.empty(len(x))
-        for group in sorted(set(touches)):
-            test = np.array([t == group for t in touches])
-            train = np.array([not set(t) & set(group) for t in touches])
-            names = [g for g, keep in zip(lineage, train, strict=True) if keep]
-            out[test] = Fusion(x[train], label[train], names).llr(x[test])
-        return out
+        """Cross-validated llr ``(n,)`` of every labelled pair."""
+        return self.table.held_out(self.population.regularisation)
 
     @cached_property
     def bounds(self) -> tuple[float, float]:
         """[-log10 N, log10 N], N the smaller number of lineages, tightened by ELUB on the held-out llrs."""
-        _, label, lineage, _ = self.table
-        weight, names = lineage_weights(label, lineage), np.array(lineage)
-        counts = [len(set(names[label == k])) for k in (0, 1)]
-        hp, hd = (Rated(self.held_out[label == k], weight[label == k], counts[k]) for k in (1, 0))
-        low, high = size_bounds(min(counts))
+        label, weight = self.table.label, self.table.weight
+        hp, hd = (Rated(self.held_out[label == k], weight[label == k], n) for k, n in zip((1, 0), self.sizes, strict=True))
+        low, high = size_bounds(min(self.sizes))
         tight_low, tight_high = elub(hp, hd)
         return max(low, tight_low), min(high, tight_high)
+
+    def point(self, values: Array) -> float:
+        """The bounded llr of scores ``(p,)``, without an interval."""
+        return float(np.clip(self.fusion.llr(values[None])[0], *self.bounds))
 
     def llr(self, values: Array, replicates: Array, rng: np.random.Generator) -> LikelihoodRatio:
         """The bounded ratio of one case: scores ``(p,)`` and their item bootstrap ``(B, p)``.
@@ -229,18 +312,17 @@ class Calibration:
         population happens to hold (each refit draws them again with replacement).
         """
         low, high = self.bounds
-        x, label, lineage, _ = self.table
-        groups = sorted(set(lineage))
-        index = {g: np.flatnonzero(np.asarray(lineage) == g) for g in groups}
+        groups = sorted(set(self.table.lineage))
+        index = {g: np.flatnonzero(np.asarray(self.table.lineage) == g) for g in groups}
         draws = []
         for b in range(RESAMPLES):
-            chosen = rng.choice(len(groups), size=len(groups))
-            rows = np.concatenate([index[groups[g]] for g in chosen])
+            chosen = [groups[int(k)] for k in rng.choice(len(groups), size=len(groups))]
             # A lineage drawn twice is two lineages of the resampled world.
-            names = [f"{i}" for i, g in enumerate(chosen) for _ in index[groups[g]]]
-            if len(set(label[rows])) == 2:
-                draws.append(float(Fusion(x[rows], label[rows], names).llr(replicates[b % len(replicates)][None])[0]))
-        point = float(np.clip(self.fusion.llr(values[None])[0], low, high))
+            names = [f"{i}" for i, g in enumerate(chosen) for _ in index[g]]
+            fusion = self.table.rows(np.concatenate([index[g] for g in chosen]), names).fit(self.strength)
+            if fusion is not None:
+                draws.append(float(fusion.llr(replicates[b % len(replicates)][None])[0]))
+        point = self.point(values)
         ends = np.clip(np.quantile(draws, [0.025, 0.975]), low, high)
         interval = (min(float(ends[0]), point), max(float(ends[1]), point))
         return LikelihoodRatio(point, (low, high), interval, self.population.name)

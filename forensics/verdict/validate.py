@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..record import ErrorRate, GroupRow, PavStep, TuringRow, ValidationRecord, sig
-from .calibrate import Array, Calibration, Population, lineage_weights
+from .calibrate import Array, Calibration, Population
 from .metrics import auc, cllr, cllr_cal, cllr_min, empirical_cross_entropy, pav, tippett, upper_bound
 
 BASELINE = "length-only"
@@ -27,7 +27,7 @@ def validate(population: Population, columns: Sequence[str] | None = None) -> Va
     """
     calibration = Calibration(population, tuple(columns or population.columns))
     held = HeldOut(calibration)
-    x, *_ = calibration.table
+    x = calibration.table.x
     bits = [f(*held.sides, **held.weights) for f in (cllr, cllr_min, cllr_cal)]
     return ValidationRecord(
         population=population.name, card=population.card, digest=population.digest, scores=calibration.columns,
@@ -50,12 +50,12 @@ class HeldOut:
     """A calibration's held-out llrs, clipped to its bounds, with the weights that make lineages count once."""
 
     def __init__(self, calibration: Calibration) -> None:
-        _, label, lineage, _ = calibration.table
+        label = calibration.table.label
         self.llr = np.clip(calibration.held_out, *calibration.bounds)
         self.hp: Mask = label == 1
         self.hd: Mask = label == 0
-        self.names = np.array(lineage)
-        self._weight = lineage_weights(label, lineage)
+        self.names = np.array(calibration.table.lineage)
+        self._weight = calibration.table.weight
 
     @property
     def sides(self) -> tuple[Array, Array]:
@@ -77,7 +77,7 @@ class HeldOut:
             for groups in sides:
                 chosen = [groups[k] for k in rng.integers(0, len(groups), len(groups))]
                 values.append(self.llr[np.concatenate(chosen)])
-                weights.append(np.concatenate([np.full(len(g), 1.0 / len(g)) for g in chosen]))
+                weights.append(self._weight[np.concatenate(chosen)])
             draws.append(metric(*values, hp_weights=weights[0], hd_weights=weights[1]))
         low, high = np.quantile(draws, [0.025, 0.975])
         return sig(low), sig(high)
