@@ -124,10 +124,10 @@ def test_one_draw_an_item_and_long_answers_are_no_panel() -> None:
 
 @pytest.mark.statistical
 def test_false_alarms_of_the_bets_and_of_the_interval() -> None:
-    """Exchangeable parties, 600 simulated panels of 40 items: sup W_t >= 1/α in at most α of them (α = .05, .2), and
+    """Exchangeable parties, 300 simulated panels of 40 items: sup W_t >= 1/α in at most α of them (α = .05, .2), and
     the interval lies above 0 in at most 2.5 % (three standard errors)."""
     crossed, above = [], []
-    for seed in range(600):
+    for seed in range(300):
         parties = panel([seed, 7], 0.0)  # type: ignore[arg-type]
         found = score(parties)
         assert found.interval is not None
@@ -136,5 +136,5 @@ def test_false_alarms_of_the_bets_and_of_the_interval() -> None:
         crossed.append(log_wealth(wins(divergences(items)), 4).max())
     for level in (0.05, 0.2):
         share = np.mean(np.array(crossed) >= -math.log10(level))
-        assert share <= level + 3 * math.sqrt(level * (1 - level) / 600)
-    assert np.mean(above) <= 0.025 + 3 * math.sqrt(0.025 * 0.975 / 600)
+        assert share <= level + 3 * math.sqrt(level * (1 - level) / 300)
+    assert np.mean(above) <= 0.025 + 3 * math.sqrt(0.025 * 0.975 / 300)
