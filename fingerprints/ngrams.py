@@ -2,6 +2,11 @@
 
 For idf weights and cosines over many texts use scikit-learn's vectorisers: these helpers serve per-prompt comparisons
 of a handful of answers, where fitting a vectoriser costs more than the comparison.
+
+They are no family of features on purpose. Free n-grams hold the subject: as a profile over the 251 answers of a model,
+character bigrams and hashed trigrams recognised a model on other prompts half as often as function words did (.18 to
+.24 against .42 of 110), and rare n-grams would let a fingerprint give text away. The word n-grams that carry habit are
+the fixed list of the family `phrases`.
 """
 
 from collections.abc import Iterator

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from . import cli_custody, cli_validate
+from . import cli_custody, cli_fingerprint, cli_validate
 from .cli_custody import Manifest, Sign, check_manifest, write_manifest
 from .cli_output import Json, Output, check_outputs, is_case, load_record, print_report, save, show, table, write
 from .console import bars, guarded, say
@@ -33,6 +33,7 @@ zoo_app = typer.Typer(
 app.add_typer(zoo_app)
 for command in (cli_custody.verify, cli_custody.redact, cli_validate.validate):
     app.command()(command)
+app.add_typer(cli_fingerprint.app)
 
 Suspect = Annotated[
     str | None, typer.Option("--suspect", "-S", help="The suspect: provider/name, or a file of answers.")
@@ -231,7 +232,9 @@ def doctor(
 @app.command(name="list")
 @guarded
 def list_(
-    kind: Annotated[str, typer.Argument(help="probes, comparators, backends, exact, populations, suites or zoo.")],
+    kind: Annotated[
+        str, typer.Argument(help="probes, comparators, backends, exact, fingerprints, populations, suites or zoo.")
+    ],
 ) -> int:
     """What there is to choose from."""
     from . import listing

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 
 Listing = tuple[str, tuple[str, ...], Sequence[tuple[str, ...]]]
@@ -68,6 +69,18 @@ def exact() -> Listing:
     return "exact tests", ("name", "what it is"), [(n, _first_line(EXACT.load(n))) for n in EXACT.names()]
 
 
+def fingerprints() -> Listing:
+    """Families of features, and what of them is measured unless told otherwise."""
+    from fingerprints import FAMILIES, PLAIN, load_family
+
+    rows = []
+    for name in FAMILIES:
+        family = load_family(name)
+        used = "by default" if name in PLAIN else family.missing() or "on demand"
+        rows.append((name, str(len(family.names)), used, _first_line(sys.modules[family.measure.__module__])))
+    return "feature families of a fingerprint", ("name", "features", "measured", "what it is"), rows
+
+
 def populations() -> Listing:
     """Shipped populations with their size in lineages."""
     from .verdict.calibrate import load_population, shipped_populations
@@ -102,6 +115,7 @@ KINDS: dict[str, Callable[[], Listing]] = {
     "comparators": comparators,
     "backends": backends,
     "exact": exact,
+    "fingerprints": fingerprints,
     "populations": populations,
     "suites": suites,
     "zoo": zoo,

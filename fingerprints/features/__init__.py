@@ -5,7 +5,7 @@ from importlib import import_module
 
 from fingerprints.features.base import Family
 
-__all__ = ["FAMILIES", "Family", "load_family"]
+__all__ = ["DEFAULT", "FAMILIES", "FEATURE_SET", "PLAIN", "Family", "load_family"]
 
 FAMILIES = {
     "function-words": "fingerprints.features.function_words:FAMILY",
@@ -13,7 +13,19 @@ FAMILIES = {
     "structure": "fingerprints.features.structure:FAMILY",
     "layout": "fingerprints.features.layout:FAMILY",
     "openers": "fingerprints.features.openers:FAMILY",
+    "phrases": "fingerprints.features.phrases:FAMILY",
+    "pos-templates": "fingerprints.features.pos_templates:FAMILY",
 }
+
+# What is measured unless told otherwise. Shipped populations are calibrated on these families, so they stay as they
+# are, and a result never depends on which extras happen to be installed.
+DEFAULT = ("function-words", "punctuation", "structure", "layout", "openers")
+
+# Every family that needs no extra: what a fingerprint holds unless told otherwise.
+PLAIN = (*DEFAULT, "phrases")
+
+# Raised whenever the same text gives other numbers: fingerprints of different versions are never compared.
+FEATURE_SET = "1"
 
 
 def load_family(name: str) -> Family:

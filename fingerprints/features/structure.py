@@ -64,8 +64,8 @@ def moving_type_token_ratio(lowered: Sequence[str], window: int) -> float:
     for j, word in enumerate(lowered):
         previous[j] = latest.get(word, -1)
         latest[word] = j
-    j = np.arange(len(lowered))
-    new_in = np.minimum(j, last_start) - np.maximum(previous + 1, j - window + 1) + 1
+    at = np.arange(len(lowered))
+    new_in = np.minimum(at, last_start) - np.maximum(previous + 1, at - window + 1) + 1
     return int(np.maximum(new_in, 0).sum()) / (window * (last_start + 1))
 
 

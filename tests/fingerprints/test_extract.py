@@ -6,20 +6,35 @@ import numpy as np
 import pytest
 
 import fingerprints
-from fingerprints import FAMILIES, Fingerprint, char_ngrams, feature_names, load_family, matrix, vector, word_ngrams
+from fingerprints import (
+    DEFAULT,
+    FAMILIES,
+    PLAIN,
+    Fingerprint,
+    char_ngrams,
+    feature_names,
+    load_family,
+    matrix,
+    vector,
+    word_ngrams,
+)
 
+ALL = tuple(FAMILIES)
 TEXTS = ["The cat sat. It purred!", "", "# Head\n\n- A dog\n- A bone, too", "I hope so?"]
 
 
 def test_exported_names_exist_and_are_sorted() -> None:
-    assert fingerprints.__all__ == sorted(fingerprints.__all__, key=lambda name: (name.islower(), name))
+    assert fingerprints.__all__ == sorted(
+        fingerprints.__all__, key=lambda name: (name.islower(), not name.isupper(), name)
+    )
     assert all(hasattr(fingerprints, name) for name in fingerprints.__all__)
 
 
 def test_names_follow_the_families_asked_for() -> None:
     assert feature_names(["layout", "openers"])[0] == "layout:heading_lines"
-    assert len(feature_names()) == sum(len(load_family(name).names) for name in FAMILIES)
-    assert len(set(feature_names())) == len(feature_names())
+    assert len(feature_names(ALL)) == sum(len(load_family(name).names) for name in FAMILIES)
+    assert len(set(feature_names(ALL))) == len(feature_names(ALL))
+    assert feature_names() == feature_names(DEFAULT)
 
 
 def test_vector_joins_the_families_in_the_order_asked_for() -> None:
@@ -111,9 +126,9 @@ def test_251_answers_take_little_time() -> None:
     answer = "Sure! Here is **one** answer — it's well-known, isn't it? It goes on:\n\n- first item\n- second\n\n"
     answers = [(answer * 20)[:1500]] * 251
     start = time.process_time()
-    matrix(answers)
-    # Measured 0.6 s; processor time, because test machines are busy.
-    assert time.process_time() - start < 3
+    matrix(answers, PLAIN)
+    # Measured 0.3 s; processor time, because test machines are busy.
+    assert time.process_time() - start < 2
 
 
 def test_ngrams() -> None:
