@@ -9,7 +9,6 @@ model, same case in -> same report out.
 from __future__ import annotations
 
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ import numpy as np
 from .assemble import assemble
 from .collect import collect
 from .comparators import COMPARATORS, Comparator
-from .comparators.base import usable_texts
+from .comparators.base import quick, usable_texts
 from .config import AuditConfig
 from .plan import Plan, gather, prompt_key, stored_plan
 from .record import Report
@@ -31,6 +30,7 @@ from .verdict.checks import as_suspect, fit_to_judge, length_only, power, self_c
 from .verdict.combine import decide, evidence, joint, pick_population
 from .verdict.validate import validate
 
+CHECK_RESAMPLES = 199  # the self-checks read a score's background, not its interval
 MOST_MISSING = 0.2  # share of the suspect's answers that may be missing before nothing is concluded
 
 
@@ -73,12 +73,12 @@ def judge(
     seed = plan.config.seed
     # Each use has a stream of its own, so that adding a comparator does not move the others' numbers.
     people, why_not = pick_population(shipped_populations(), population or plan.config.population, conditions)
-    quick = [_without_ablations(c) for c in chosen]
-    identity = score_all(as_suspect(sample, sample.reference), quick, seed)
+    plain = [quick(c, CHECK_RESAMPLES) for c in chosen]
+    identity = score_all(as_suspect(sample, sample.reference), plain, seed)
     scores = fit_to_judge(score_all(sample, chosen, seed, progress), identity)
     exact = [load(ExactResult, store.body(e.raw)) for e in store.entries("exact")]
     progress(Progress("judge", "self-checks", 0, 1))
-    checks = self_checks(sample, lambda s: score_all(s, quick, seed), identity, people, stream(seed, "self-checks"))
+    checks = self_checks(sample, lambda s: score_all(s, plain, seed), identity, people, stream(seed, "self-checks"))
     strength = power(sample, stream(seed, "power"))
     lr = joint(scores, people, stream(seed, "joint"))
     fused = calibrate(scores, people) if people is not None else None
@@ -87,7 +87,8 @@ def judge(
     gone = sum(c is None for c in sample.suspect) / max(len(sample.suspect), 1)
     if gone > MOST_MISSING:
         lr, why_not = None, (f"{gone:.0%} of the suspect's answers are missing: which ones may not be chance",)
-    verdict = decide(lr, why_not, exact, checks, strength)
+    alike = people.same_model(scores) if people is not None else None
+    verdict = decide(lr, why_not, exact, checks, strength, alike)
     progress(Progress("judge", "self-checks", 1, 1))
     return assemble(
         plan=plan, store=store, sample=sample, comparators=chosen, exact=exact, verdict=verdict, checks=checks,
@@ -111,10 +112,6 @@ def score_all(sample: Sample, comparators: list[Comparator], seed: int, progress
         part = sample.rows(lambda unit, c=comparator: unit.family in c.families)  # type: ignore[misc]
         scores.append(comparator.compare(part, stream(seed, comparator.name)))
     return scores
-
-
-def _without_ablations(comparator: Comparator) -> Comparator:
-    return replace(comparator, ablate=False) if hasattr(comparator, "ablate") else comparator  # type: ignore[type-var]
 
 
 def conditions_of(plan: Plan, sample: Sample | None = None) -> dict[str, Any]:

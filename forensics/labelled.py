@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import numpy as np
 from .answers import read_answers
 from .audit import score_all, stream, text_conditions
 from .comparators import COMPARATORS
+from .comparators.base import quick
 from .errors import UsageError
 from .manifest import INDEPENDENT, Model, label, read_manifest, related
 from .pairing import pair
@@ -31,8 +32,12 @@ from .verdict.validate import BASELINE
 CONTROLS = 8
 MIN_CONTROLS = 5
 WRONG = 3
-TEXT = ("answer-overlap", "over-represented", "attribution", "style-delta")
-GRID = (0.1, 1.0, 10.0)
+# What is fused reads equally much of every answer, or divides by its length; over whole answers, length and topic carry
+# the likeness. What is only shown is scored too: `answer-overlap` knows shared weights when it sees them.
+FUSED = ("over-represented", "attribution", "opening-style", "relative-mmd")
+SHOWN = ("answer-overlap", "style-delta")
+ALIKE = "answer-overlap"
+GRID = (0.1, 0.3, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +154,13 @@ def build(
         "one_sided_length": round(float(np.quantile(lengths[:, 1], 0.99)), 3),
         "prompts": sorted({prompt_key(u.request) for u in corpus.units}),
     }
-    return Population(name, card, conditions, TEXT, pairs, GRID)
+    return Population(name, card, conditions, FUSED, pairs, GRID, _alike(pairs))
+
+
+def _alike(pairs: Sequence[Pair]) -> tuple[str, float] | None:
+    """See `Population.same_model`."""
+    values = [v for p in pairs if p.label is not None and (v := p.scores.get(ALIKE)) is not None]
+    return (ALIKE, max(values)) if values else None
 
 
 Row = tuple[dict[str, float | None], tuple[float, float]]
@@ -157,7 +168,7 @@ Row = tuple[dict[str, float | None], tuple[float, float]]
 
 def score_jobs(corpus: Corpus, part: Iterable[Job], seed: int) -> list[tuple[Job, Row]]:
     """Values of all text comparators, without their intervals: a population needs none."""
-    chosen = [quick(COMPARATORS.load(name)()) for name in TEXT]
+    chosen = [quick(COMPARATORS.load(name)(), 2) for name in (*FUSED, *SHOWN)]
     out = []
     for job in part:
         sample = corpus.sample(job)
@@ -166,13 +177,6 @@ def score_jobs(corpus: Corpus, part: Iterable[Job], seed: int) -> list[tuple[Job
         found = text_conditions(sample)
         out.append((job, (values, (found["length_ratio"], found["one_sided_length"]))))
     return out
-
-
-def quick(comparator: Any, resamples: int = 2) -> Any:
-    """The same comparator without ablations and with few resamples."""
-    known = {f.name for f in fields(comparator)}
-    wanted = {"ablate": False, "resamples": resamples}
-    return replace(comparator, **{k: v for k, v in wanted.items() if k in known})
 
 
 def _pair(job: Job, scores: dict[str, float | None]) -> Pair:

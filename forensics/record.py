@@ -173,7 +173,7 @@ class TuringRow:
 
 @dataclass(frozen=True, slots=True)
 class GroupRow:
-    """Some pairs of a population apart: one kind of pair, or one teacher. ``auc``: against all Hd pairs, with its 95 %
+    """Some pairs of a population apart, by their kind. ``auc``: against all Hd pairs, with its 95 %
     interval over lineages; null for kinds under Hd. ``at_ten``: share of the pairs with LR >= 10."""
 
     __pydantic_config__ = WIRE
@@ -184,6 +184,25 @@ class GroupRow:
     auc: float | None
     interval: tuple[float, float] | None
     at_ten: float
+
+
+@dataclass(frozen=True, slots=True)
+class TeacherRow:
+    """One candidate's column: its students against models that it did not teach, lineages equal on both sides.
+
+    A rule that only knows who the candidate is has an AUC of .5 in every column. ``columns``: (one comparator alone, its
+    AUC in the column), ``length_only`` the rule that reads lengths. ``interval``: null with fewer than three lineages
+    under Hp.
+    """
+
+    __pydantic_config__ = WIRE
+
+    name: str
+    lineages: tuple[int, int]
+    auc: float
+    interval: tuple[float, float] | None
+    length_only: float | None
+    columns: tuple[tuple[str, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +226,7 @@ class ValidationRecord:
 
     ``scores``: the comparators that were fused. ``tippett``: (llr, share of Hp at or above it, share of Hd).
     ``cross_entropy``: (log10 prior odds, bits lost by the system, after PAV, by LR = 1). ``columns``: (one comparator
-    alone, its AUC). ``kinds``: by kind of pair. ``groups``: any other division, such as by teacher.
+    alone, its AUC). ``kinds``: by kind of pair. ``teachers``: within each candidate's column, where the population has several.
     """
 
     __pydantic_config__ = WIRE
@@ -233,7 +252,7 @@ class ValidationRecord:
     tippett: tuple[tuple[float, float, float], ...]
     pav: tuple[PavStep, ...]
     cross_entropy: tuple[tuple[float, float, float, float], ...]
-    groups: tuple[GroupRow, ...] = ()
+    teachers: tuple[TeacherRow, ...] = ()
 
     def to_json(self) -> str:
         """JSON text like `Report.to_json`'s."""

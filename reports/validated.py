@@ -68,8 +68,21 @@ def groups(title: str, rows: tuple[GroupRow, ...]) -> Table:
 
 def all_tables(v: ValidationRecord) -> tuple[Table, ...]:
     """Every table but those of the curves."""
-    more = (groups("Groups of pairs", v.groups),) if v.groups else ()
-    return figures(v), errors(v), turing(v), groups("Kinds of pairs", v.kinds), *more
+    more = (teachers(v),) if v.teachers else ()
+    return figures(v), *more, errors(v), turing(v), groups("Kinds of pairs", v.kinds)
+
+
+def teachers(v: ValidationRecord) -> Table:
+    """Within each candidate's column."""
+    rows = []
+    for t in v.teachers:
+        found = f"{t.auc:.3f}" if t.interval is None else _with_interval(t.auc, t.interval)
+        length = n.NONE if t.length_only is None else f"{t.length_only:.3f}"
+        alone = (f"{value:.3f}" for _, value in t.columns)
+        rows.append((one_line(t.name), f"{t.lineages[0]} / {t.lineages[1]}", found, "0.500", length, *alone))
+    names = " | ".join(f"{name}#" for name in v.scores)
+    head = columns(f"Teacher | Lineages, Hp / Hd# | AUC within the column# | Text-blind rule# | Length alone# | {names}")
+    return Table("Within one teacher's column", head, tuple(rows))
 
 
 def cards(v: ValidationRecord, here: float | None = None) -> list[Card]:

@@ -9,6 +9,7 @@ COMPARATORS = Registry(
         "answer-overlap": "forensics.comparators.answer_overlap:AnswerOverlap",
         "over-represented": "forensics.comparators.over_represented:OverRepresented",
         "attribution": "forensics.comparators.attribution:Attribution",
+        "opening-style": "forensics.comparators.opening_style:OpeningStyle",
         "style-delta": "forensics.comparators.style_delta:StyleDelta",
         "relative-mmd": "forensics.comparators.relative_mmd:RelativeMmd",
         "choice-panel": "forensics.comparators.choice_panel:ChoicePanel",

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,16 @@ class Comparator(Protocol):
     def compare(self, sample: Sample, rng: np.random.Generator) -> Score:
         """The score of this sample; what can't be measured is a status with a reason, never an exception."""
         ...
+
+
+C = TypeVar("C", bound="Comparator")
+
+
+def quick(comparator: C, resamples: int) -> C:
+    """The same comparator without ablations and with few resamples, where it has such options."""
+    known = {f.name for f in fields(comparator)} if is_dataclass(comparator) else set()
+    wanted = {"ablate": False, "resamples": resamples}
+    return replace(comparator, **{k: v for k, v in wanted.items() if k in known})  # type: ignore[type-var]
 
 
 def abstain(name: str, status: Status, reason: str, *, n: int = 0) -> Score:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..errors import UsageError
 from ..types import Sample, Score
 from .answer_overlap import TEXT_FAMILIES, log_lengths, regressed, views
-from .base import Array, Texts, by_item, complete_texts, item_rows, point, relative
+from .base import RESAMPLES, Array, Texts, by_item, complete_texts, item_rows, point, relative
 
 Kernel = Callable[[Sequence[str], Sequence[str]], Array]
 CODEPOINTS = 0x110000
@@ -50,6 +50,7 @@ class RelativeMmd:
     families: frozenset[str] = TEXT_FAMILIES
     length: int = 100
     ablate: bool = True
+    resamples: int = RESAMPLES
 
     def compare(self, sample: Sample, rng: np.random.Generator) -> Score:
         """See the class; needs texts only."""
@@ -66,7 +67,7 @@ class RelativeMmd:
         for label, view in views().items() if self.ablate else ():
             columns = texts.view(view)
             ablations[label] = point(self._adjusted(texts, columns, self.closeness(texts.units, columns)[0]))
-        return relative(self.name, adjusted, texts.names, rng, ablations=ablations)
+        return relative(self.name, adjusted, texts.names, rng, resamples=self.resamples, ablations=ablations)
 
     def _adjusted(self, texts: Texts, columns: list[list[str]], closeness: Array) -> Array:
         return regressed(closeness, by_item(texts.units, log_lengths(columns))[0])

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..types import Sample, Score
 from .answer_overlap import views
 from .base import RESAMPLES, Array, assemble, bootstrap, closeness_of, complete_texts, contrasts, item_rows
+from .terms import beginning
 
 STYLE_FAMILIES = frozenset({"writing", "layout", "reasoning"})
 
@@ -25,6 +26,7 @@ class StyleDelta:
     without which a candidate in the middle of the field is near to everybody. Unit: cosine distances; closeness
     lies in -2 … 2 and the value, a difference of two, in -4 … 4.
     Null hypothesis: the candidate is not S's teacher. Answers too short to have a style (< 8 words) are left out.
+    ``words``: read only so many words of every answer.
     """
 
     name: str = "style-delta"
@@ -33,6 +35,7 @@ class StyleDelta:
     min_words: int = 8
     ablate: bool = True
     resamples: int = RESAMPLES
+    words: int | None = None
 
     def compare(self, sample: Sample, rng: np.random.Generator) -> Score:
         """See the class; needs texts only."""
@@ -40,15 +43,20 @@ class StyleDelta:
         if isinstance(texts, Score):
             return texts
         index, items = item_rows(texts.units)
-        features = standardised(texts.columns, index, len(items))
+        features = standardised(texts.view(self._read), index, len(items))
         closeness = self._observed(features)
-        replicates = bootstrap(lambda weights: self._closeness(features, weights), len(items), rng, resamples=self.resamples)
-        ablations = {
-            label: float(contrasts(self._observed(standardised(texts.view(view), index, len(items))))[0, 0])
-            for label, view in (views().items() if self.ablate else ())
-        }
+        replicates = bootstrap(lambda weights: self._closeness(features, weights), len(items), rng,
+                               resamples=self.resamples)  # fmt: skip
+        ablations = {}
+        for label, view in views().items() if self.ablate else ():
+            if self.words is None or label != "first 40 words":
+                changed = texts.view(lambda text, view=view: self._read(view(text)))  # type: ignore[misc]
+                ablations[label] = float(contrasts(self._observed(standardised(changed, index, len(items))))[0, 0])
         return assemble(self.name, contrasts(closeness)[0], contrasts(replicates), len(items),
                         closeness_of(closeness[0], texts.names), ablations)  # fmt: skip
+
+    def _read(self, text: str) -> str:
+        return text if self.words is None else beginning(text, self.words)
 
     def _observed(self, features: Array) -> Array:
         n = features.shape[1]

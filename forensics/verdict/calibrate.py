@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib import resources
 from typing import Any
 
@@ -25,7 +25,7 @@ LN10 = float(np.log(10.0))
 REGULARISATION = 3.0
 RESAMPLES = 200
 MIN_LINEAGES = 10
-INNER = 5
+OUTER, INNER = 5, 3
 KNOWN_PROMPTS = 0.95  # share of a case's prompts that must be among a population's
 
 
@@ -64,6 +64,7 @@ class Population:
     columns: tuple[str, ...]
     pairs: tuple[Pair, ...]
     regularisation: tuple[float, ...] = (REGULARISATION,)
+    alike: tuple[str, float] | None = None
 
     @cached_property
     def digest(self) -> str:
@@ -71,6 +72,27 @@ class Population:
         from ..serial import dump
 
         return hashlib.sha256(dump(self)).hexdigest()
+
+    @cached_property
+    def _seen(self) -> dict[tuple[str, ...], Calibration]:
+        return {}
+
+    def through(self, columns: tuple[str, ...]) -> Calibration:
+        """The population seen through some of its columns; worked out once."""
+        return self._seen.setdefault(columns, Calibration(self, columns))
+
+    def same_model(self, scores: Iterable[Score]) -> str | None:
+        """Why S looks like R itself, re-prompted or further trained, rather than like a student of R; or None.
+
+        `alike` names a comparator and its largest value over all pairs of the population that share no weights.
+        """
+        if self.alike is None:
+            return None
+        name, limit = self.alike
+        value = next((s.value for s in scores if s.comparator == name and s.value is not None), None)
+        if value is None or value <= limit:
+            return None
+        return f"{name} {value:.3f} is above {limit:.3f}, which no pair of models without shared weights reached"
 
     def lineages(self, label: int) -> tuple[str, ...]:
         """Independent lineages with at least one pair of this label."""
@@ -114,6 +136,7 @@ def _short(value: Any) -> str:
     return text[:12] + "…" if len(text) > 24 else text
 
 
+@lru_cache
 def load_population(name: str) -> Population:
     """A shipped population by name. Errors: `UsageError`."""
     from ..registry import unknown
@@ -140,13 +163,16 @@ class Fusion:
     """
 
     def __init__(self, x: Array, label: Labels, weight: Array, strength: float = REGULARISATION) -> None:
+        from sklearn import config_context
         from sklearn.linear_model import LogisticRegression
 
         self.mean = np.average(x, axis=0, weights=weight)
         self.sd = np.sqrt(np.average((x - self.mean) ** 2, axis=0, weights=weight))
         self.sd[self.sd == 0] = 1.0
         model = LogisticRegression(C=strength, max_iter=1000)
-        model.fit((x - self.mean) / self.sd, label, sample_weight=weight)
+        # Thousands of small fits: checking the input would take longer than they do.
+        with config_context(assume_finite=True, skip_parameter_validation=True):
+            model.fit((x - self.mean) / self.sd, label, sample_weight=weight)
         self.w, self.b = model.coef_[0].astype(np.float64), float(model.intercept_[0])
 
     def llr(self, x: Array) -> Array:
@@ -213,18 +239,26 @@ class Table:
         Nested: with several ``strengths`` every fold chooses its own, by the same procedure inside.
         """
         out = np.zeros(len(self.x))
-        for touched in sorted(set(self.touches)):
-            test = np.array([t == touched for t in self.touches])
-            train = self.rows(np.array([not set(t) & set(touched) for t in self.touches]))
+        for test in self.folds():
+            touched = {name for i in test for name in self.touches[i]}
+            train = self.rows(np.array([not touched.intersection(t) for t in self.touches]))
             fusion = train.fit(train.strength(strengths))
             if fusion is not None:
                 out[test] = fusion.llr(self.x[test])
         return out
 
+    def folds(self) -> list[list[int]]:
+        """Rows that are held out together: one set of lineages a fold; within a column, a fifth of its suspects."""
+        number = {name: k % OUTER for k, name in enumerate(sorted(set(self.lineage)))}
+        out: dict[Any, list[int]] = {}
+        for i, (touched, group, name) in enumerate(zip(self.touches, self.group, self.lineage, strict=True)):
+            out.setdefault((group, number[name]) if group else touched, []).append(i)
+        return [out[key] for key in sorted(out)]
+
     def strength(self, strengths: Sequence[float]) -> float:
         """The regularisation with the smallest Cllr on lineages held out in ``INNER`` folds."""
-        if len(strengths) == 1:
-            return strengths[0]
+        if len(strengths) == 1 or self.x.shape[1] == 1:
+            return strengths[len(strengths) // 2]
         from .metrics import cllr
 
         names = sorted(set(self.lineage))
@@ -331,5 +365,5 @@ class Calibration:
 def calibrate(scores: Iterable[Score], population: Population) -> Calibration | None:
     """The calibration for exactly the scores that were measured, or None if the population can't support them."""
     columns = tuple(s.comparator for s in scores if s.status == "ok" and s.comparator in population.columns)
-    calibration = Calibration(population, columns)
+    calibration = population.through(columns)
     return calibration if columns and calibration.usable else None

@@ -9,9 +9,9 @@ import numpy as np
 
 from ..comparators.answer_overlap import AnswerOverlap
 from ..comparators.base import MIN_CONTROLS, MIN_ITEMS, abstain, by_item, contrasts, relative, usable_texts
-from ..types import Column, LikelihoodRatio, Sample, Score, SelfCheck
-from .calibrate import Population
-from .combine import DECISIVE, joint
+from ..types import Column, Sample, Score, SelfCheck
+from .calibrate import Population, calibrate
+from .combine import DECISIVE, values_of
 
 Scorer = Callable[[Sample], list[Score]]
 SHARES = (0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
@@ -84,18 +84,19 @@ def _judged(
     *,
     wants: int,
 ) -> SelfCheck:
-    lr: LikelihoodRatio | None = joint(scores, population, rng) if population is not None else None
-    if lr is None:
+    calibration = calibrate(scores, population) if population is not None else None
+    if calibration is None:
         ok = [s for s in scores if s.status == "ok"]
         if not wants or not ok:
             why = "no population to judge it by" if ok else "nothing could be measured"
             return SelfCheck(name, None, f"{what}: {why}")
         good = sum(_stands_out(s) for s in ok)
         return SelfCheck(name, good > 0, f"{what}: stands out from the controls on {good} of {len(ok)} comparators")
-    passed = lr.llr > 0 if wants else lr.llr < DECISIVE
+    llr = calibration.point(values_of(scores, calibration.columns))
+    passed = llr > 0 if wants else llr < DECISIVE
     wanted = "above 0" if wants else f"below {DECISIVE:+.0f}"
     tried = ", ".join(s.comparator for s in scores if s.status == "ok")
-    return SelfCheck(name, passed, f"{what}: llr {lr.llr:+.2f} from {tried} (wanted {wanted})")
+    return SelfCheck(name, passed, f"{what}: llr {llr:+.2f} from {tried} (wanted {wanted})")
 
 
 def power(sample: Sample, rng: np.random.Generator) -> str | None:

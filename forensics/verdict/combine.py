@@ -9,7 +9,7 @@ import numpy as np
 
 from ..exact.weights import COPIED
 from ..types import Evidence, ExactResult, LikelihoodRatio, Score, SelfCheck, Verdict
-from .calibrate import Population, calibrate
+from .calibrate import Array, Population, calibrate
 from .wording import statement
 
 DECISIVE = 1.0  # |llr| from which a decision is made: an LR of 10
@@ -24,9 +24,14 @@ def joint(scores: Sequence[Score], population: Population | None, rng: np.random
     if calibration is None:
         return None
     by_name = {s.comparator: s for s in scores}
-    chosen = [by_name[c] for c in calibration.columns]
-    values = np.array([s.value for s in chosen], dtype=np.float64)
-    return calibration.llr(values, np.array([s.replicates for s in chosen]).T, rng)
+    replicates = np.array([by_name[c].replicates for c in calibration.columns]).T
+    return calibration.llr(values_of(scores, calibration.columns), replicates, rng)
+
+
+def values_of(scores: Sequence[Score], columns: Sequence[str]) -> Array:
+    """The scores' values in the order of a calibration's columns ``(p,)``."""
+    by_name = {s.comparator: s.value for s in scores}
+    return np.array([by_name[c] for c in columns], dtype=np.float64)
 
 
 def evidence(scores: Sequence[Score], population: Population | None, rng: np.random.Generator) -> tuple[Evidence, ...]:
@@ -58,8 +63,13 @@ def decide(
     exact: Sequence[ExactResult],
     checks: Sequence[SelfCheck],
     power: str | None,
+    alike: str | None = None,
 ) -> Verdict:
-    """The verdict. Weights come first: a model that carries R's weights resembles R without having copied outputs."""
+    """The verdict. Weights come first: a model that carries R's weights resembles R without having copied outputs.
+
+    ``alike``: why the answers alone look like R itself (`Population.same_model`); it yields to a weights test that
+    found nothing shared.
+    """
     by_party = {e.against: e for e in exact if e.test == "weights" and e.status == "ok" and e.p is not None}
     shared = by_party.get("reference")
     failed = [c for c in checks if c.passed is False]
@@ -75,6 +85,8 @@ def decide(
         reasons = tuple(f"self-check {c.name} failed: {c.detail}" for c in failed)
         wording = "Nothing can be said: the audit failed a check of itself on an answer that is known."
         return Verdict("cannot-tell", None, wording, reasons, power=power)
+    if alike is not None and shared is None:
+        return _same_model_verdict(alike, lr, power)
     if lr is None:
         wording = (
             "No likelihood ratio can be given. The ranking against the controls is shown for what it is; it is not "
@@ -111,6 +123,19 @@ def _from_llr(lr: LikelihoodRatio, weights: Mapping[str, ExactResult], power: st
         f"llr {lr.llr:+.2f} with interval [{lr.interval[0]:+.2f}, {lr.interval[1]:+.2f}] does not reach ±{DECISIVE:.0f}"
     )
     return Verdict("cannot-tell", lr, wording, (why,), alternatives, power)
+
+
+def _same_model_verdict(alike: str, lr: LikelihoodRatio | None, power: str | None) -> Verdict:
+    wording = (
+        "The answers are more alike than those of any teacher and student the population knows: the same model under "
+        "another prompt, or a descendant of its weights, is suspected. That explains the resemblance, and says nothing "
+        "about training on outputs."
+    )
+    reasons = [alike]
+    if lr is not None:
+        reasons.append(f"the passive llr ({lr.llr:+.2f}) is withheld: its population holds no pairs with shared weights")
+    other = ("a suspect trained on far more of the reference's outputs than any student of the population",)
+    return Verdict("shared-source", None, wording, tuple(reasons), other, power)
 
 
 def _weights_verdict(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..record import ErrorRate, GroupRow, PavStep, TuringRow, ValidationRecord, sig
+from ..record import ErrorRate, GroupRow, PavStep, TeacherRow, TuringRow, ValidationRecord, sig
 from .calibrate import Array, Calibration, Population
 from .metrics import auc, cllr, cllr_cal, cllr_min, empirical_cross_entropy, pav, tippett, upper_bound
 
@@ -15,6 +15,7 @@ BASELINE = "length-only"
 LIMITS = (2.0, 5.0, 10.0)
 STRONG = 1.0  # |llr| from which a ratio on the wrong side counts as an error
 RESAMPLES = 500
+FEW = 3  # lineages under Hp from which a column's AUC has an interval
 GRID = 101  # points of a Tippett curve
 PRIORS = np.round(np.arange(-2.0, 2.01, 0.1), 1)  # log10 odds
 Mask = NDArray[np.bool_]
@@ -25,7 +26,7 @@ def validate(population: Population, columns: Sequence[str] | None = None) -> Va
 
     ``columns``: the comparators that are fused, those of a case; all by default.
     """
-    calibration = Calibration(population, tuple(columns or population.columns))
+    calibration = population.through(tuple(columns or population.columns))
     held = HeldOut(calibration)
     x = calibration.table.x
     bits = [f(*held.sides, **held.weights) for f in (cllr, cllr_min, cllr_cal)]
@@ -42,7 +43,7 @@ def validate(population: Population, columns: Sequence[str] | None = None) -> Va
         columns=tuple((c, sig(auc(x[held.hp, i], x[held.hd, i], **held.weights)))
                       for i, c in enumerate(calibration.columns)),
         length_only=_baseline(population), tippett=held.tippett(calibration.bounds), pav=held.pav(),
-        cross_entropy=held.cross_entropy(),
+        cross_entropy=held.cross_entropy(), teachers=tuple(_teachers(calibration, held.llr)),
     )  # fmt: skip
 
 
@@ -157,6 +158,46 @@ def _kinds(calibration: Calibration) -> Iterable[tuple[str, Mask]]:
     rows = calibration.pairs
     for kind, label in dict.fromkeys((p.kind, p.label) for p in rows):
         yield kind, np.array([(p.kind, p.label) == (kind, label) for p in rows])
+
+
+def _teachers(calibration: Calibration, llr: Array) -> Iterable[TeacherRow]:
+    """Every column with both hypotheses, by the number of its lineages under Hp."""
+    t, pairs = calibration.table, calibration.pairs
+    named = [g for g in sorted(set(t.group)) if g]
+    columns = {g: _column(t.label, np.array(t.lineage), np.array([x == g for x in t.group])) for g in named}
+    ordered = sorted((g for g in named if min(map(len, columns[g]))), key=lambda g: (-len(columns[g][0]), g))
+    lengths = np.array([np.nan if p.scores.get(BASELINE) is None else p.scores[BASELINE] for p in pairs], dtype=float)
+    for name in ordered:
+        hp, hd = columns[name]
+        yield TeacherRow(
+            name, (len(hp), len(hd)), sig(_even_auc(llr, hp, hd)),
+            _within_interval(llr, hp, hd) if len(hp) >= FEW else None,
+            None if np.isnan(lengths).any() else sig(_even_auc(lengths, hp, hd)),
+            tuple((c, sig(_even_auc(t.x[:, i], hp, hd))) for i, c in enumerate(calibration.columns)),
+        )  # fmt: skip
+
+
+Lineages = list[NDArray[np.intp]]
+
+
+def _column(label: NDArray[np.int_], names: NDArray[np.str_], inside: Mask) -> tuple[Lineages, Lineages]:
+    return _by_lineage(names, inside & (label == 1)), _by_lineage(names, inside & (label == 0))
+
+
+def _even_auc(values: Array, hp: Lineages, hd: Lineages) -> float:
+    sides = [np.concatenate(side) for side in (hp, hd)]
+    weights = [np.concatenate([np.full(len(g), 1.0 / len(g)) for g in side]) for side in (hp, hd)]
+    return auc(values[sides[0]], values[sides[1]], hp_weights=weights[0], hd_weights=weights[1])
+
+
+def _within_interval(values: Array, hp: Lineages, hd: Lineages) -> tuple[float, float]:
+    rng = np.random.default_rng(0)
+    draws = [
+        _even_auc(values, *([side[k] for k in rng.integers(0, len(side), len(side))] for side in (hp, hd)))
+        for _ in range(RESAMPLES)
+    ]
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return sig(low), sig(high)
 
 
 def _baseline(population: Population) -> float | None:
