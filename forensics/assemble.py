@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .comparators import Comparator
+from .confounders import confounders
 from .exhibits import pick
 from .plan import Plan
 from .protocol import KIND as PROTOCOL
@@ -31,6 +32,7 @@ from .record import (
     VerdictRecord,
     sig,
 )
+from .relations import relations
 from .serial import dump
 from .store import Store
 from .types import (
@@ -87,6 +89,8 @@ def assemble(
         self_checks=tuple(SelfCheckRecord(c.name, c.passed, c.detail) for c in checks),
         limitations=tuple(_limitations(plan, store, sample, list(units), exact, population)),
         exhibits=pick(sample),
+        confounders=confounders(plan, sample, evidence, exact, population),
+        relations=relations(sample),
         manifest=_manifest(plan, store, conditions, population, {"population": asked, "comparators": list(units)}),
         validation=validation,
     ).hashed()
@@ -139,6 +143,8 @@ def _evidence(e: Evidence, unit: str) -> EvidenceRecord:
         background=background(s),
         closeness=tuple((name, sig(v)) for name, v in s.closeness),
         ablations=tuple((name, _sig(v)) for name, v in s.ablations),
+        llr_interval=None if e.lr is None else _pair(e.lr.interval),
+        llr_bounds=None if e.lr is None else _pair(e.lr.bounds),
     )
 
 

@@ -3,17 +3,20 @@ themselves, which weighs nothing."""
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from .comparators.answer_overlap import AnswerOverlap
 from .comparators.base import contrasts, usable_texts
 from .record import Exhibit
-from .types import Column, Sample
+from .types import Column, Completion, Sample
 
 EACH = 3
 CONTEXT = 2
 MIN_CHARACTERS = 40
 CAP = 4000
+TOKENS = 400
 
 
 def pick(sample: Sample) -> tuple[Exhibit, ...]:
@@ -51,6 +54,7 @@ def _exhibit(sample: Sample, row: int, direction: str, closeness: np.ndarray | N
         if request.prompt is not None
         else "\n\n".join(f"{m.role}: {m.content}" for m in request.messages)
     )
+    pair = sample.likelihoods.get(("suspect", "reference")), sample.likelihoods.get(("base", "reference"))
     return Exhibit(
         item=unit.item,
         family=unit.family,
@@ -59,7 +63,28 @@ def _exhibit(sample: Sample, row: int, direction: str, closeness: np.ndarray | N
         answers=tuple((name, _text(column, row)) for name, column in parties.items()),
         closeness=values,
         request_digest=request.digest,
+        tokens=() if pair[0] is None or pair[1] is None else learnt(pair[0][row], pair[1][row]),
     )
+
+
+def learnt(suspect: Completion | None, base: Completion | None) -> tuple[tuple[str, float], ...]:
+    """One answer scored by both: tokens as text, each with log p(suspect) - log p(base), nats; () unless they cut it
+    into the same tokens. Bytes of one character are joined, their log-probs added."""
+    if suspect is None or base is None or [t.token for t in suspect.tokens] != [t.token for t in base.tokens]:
+        return ()
+    out: list[tuple[str, float]] = []
+    pending, gain = b"", 0.0
+    for mine, theirs in zip(suspect.tokens[:TOKENS], base.tokens, strict=False):
+        pending, gain = pending + mine.token, gain + mine.logprob - theirs.logprob
+        try:
+            text = pending.decode()
+        except UnicodeDecodeError:
+            continue
+        if not math.isfinite(gain):
+            return ()
+        out.append((text, float(f"{gain:.4g}")))
+        pending, gain = b"", 0.0
+    return tuple(out)
 
 
 def _text(column: Column, row: int) -> str:

@@ -90,6 +90,8 @@ class EvidenceRecord:
     background: Background | None = None
     closeness: tuple[tuple[str, float], ...] = ()  # the suspect's closeness to each candidate; larger = closer
     ablations: tuple[tuple[str, float | None], ...] = ()
+    llr_interval: tuple[float, float] | None = None
+    llr_bounds: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +146,33 @@ class Exhibit:
     answers: tuple[tuple[str, str], ...]  # (party, text), suspect first, then reference, then controls
     closeness: tuple[tuple[str, float], ...] = ()
     request_digest: str = ""
+    # The reference's answer in tokens, each with log p(suspect) - log p(base) in nats: what was learnt beyond the base.
+    tokens: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Confounder:
+    """Something else that could explain the findings; ``control``: what was done about it, null for nothing."""
+
+    __pydantic_config__ = WIRE
+
+    name: str
+    control: str | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Relations:
+    """Every two parties' mean ``cosine`` over ``n`` items, in the order of ``names``. ``places``: a map of them, null
+    where two dimensions would distort the distances (``stress``) too much. It carries no weight."""
+
+    __pydantic_config__ = WIRE
+
+    names: tuple[str, ...]
+    n: int
+    cosine: tuple[tuple[float, ...], ...]
+    stress: float
+    places: tuple[tuple[float, float], ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +319,8 @@ class Report:
     limitations: tuple[str, ...]
     exhibits: tuple[Exhibit, ...]
     manifest: dict[str, Any] = field(default_factory=dict)
+    confounders: tuple[Confounder, ...] = ()
+    relations: Relations | None = None
     validation: ValidationRecord | None = None  # of the population that the llr was read from
     digest: str = ""  # of everything else in the record: see `hashed`
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from forensics.record import EvidenceRecord
+from forensics.record import EvidenceRecord, Relations, Report
 
 from . import numbers as n
-from . import tables
-from .svg import INK, LINE, MARK, MUTED, Drawing
+from . import tables, words
+from .svg import INK, LINE, MARK, MUTED, RIGHT, WIDTH, Drawing, Plane
 
 _LABELS = 112  # units for the names in front of the dots
 _ROW = 22
@@ -30,6 +30,42 @@ def forest(e: EvidenceRecord, slug: str) -> str:
     range_ = n.interval(band, places)
     label = f"value {n.signed(value, places)}, interval {n.interval(e.interval, places)}, background {range_}"
     return d.svg(slug, label)
+
+
+def ratios(report: Report, slug: str) -> str:
+    """The forest plot: every comparator's own llr with interval and bounds, the joint one last, on one axis."""
+    rows = [(e.comparator, e.llr, e.llr_interval, e.llr_bounds) for e in report.evidence if e.llr is not None]
+    v = report.verdict
+    if v.llr is not None:
+        rows.append((words.JOINT, v.llr, v.interval, v.bounds))
+    if not rows:
+        return ""
+    edges = [x for _, llr, *pairs in rows for x in (llr, *(end for pair in pairs if pair for end in pair))]
+    d = Drawing(height=38 * len(rows) + 34, across=[0.0, *edges])
+    for row, (name, llr, interval, bounds) in enumerate(reversed(rows)):
+        y, own = 40 + 38 * row, name == words.JOINT
+        if bounds:
+            d.box(bounds[0], bounds[1], y - 6, y + 6)
+        if interval:
+            d.line(interval[0], interval[1], y, y, MARK if own else INK, 3 if own else 2)
+        d.line(0, 0, y - 9, y + 9, MUTED, 1.2, dashed=True)
+        d.marker(llr, y, own=own)
+        d.text(8, y + 17, _short(name, 30), INK, bold=own, align="left")
+        d.text(WIDTH - RIGHT, y + 17, n.llr(llr), INK, bold=own)
+    return d.svg(slug, "; ".join(f"{name} llr {n.llr(llr)}" for name, llr, *_ in rows))
+
+
+def relations(r: Relations, slug: str) -> str:
+    """The map of the parties, if there is one."""
+    if r.places is None:
+        return ""
+    x, y = ([place[k] for place in r.places] for k in (0, 1))
+    reach = max(max(x) - min(x), max(y) - min(y)) / 2 or 1.0
+    middle = [(max(v) + min(v)) / 2 for v in (x, y)]
+    d = Plane(*((m - reach, m + reach) for m in middle))
+    for name, (a, b) in zip(r.names, r.places, strict=True):
+        d.point(a, b, _short(name), own=name == "suspect")
+    return d.svg(slug, f"map of {len(r.names)} parties, stress {r.stress:.2f}")
 
 
 def background(e: EvidenceRecord, slug: str) -> str:

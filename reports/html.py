@@ -37,6 +37,8 @@ class ShownExhibit:
     prompt: str
     digest: str
     closeness: tables.Table
+    tokens: tuple[tuple[str, int], ...]
+    token_table: tables.Table
     main: Pair | None
     control: Pair | None
     others: tuple[tuple[str, str], ...]
@@ -82,7 +84,14 @@ def _scale(report: Report) -> Scale | None:
 def _cards(report: Report) -> dict[str, list[Card]]:
     from markupsafe import Markup
 
-    found: dict[str, list[Card]] = {"forests": [], "backgrounds": [], "closenesses": [], "validation": []}
+    found: dict[str, list[Card]] = {
+        "forests": [],
+        "backgrounds": [],
+        "closenesses": [],
+        "validation": [],
+        "forest": [],
+        "map": [],
+    }
     for i, e in enumerate(report.evidence):
         name = tables.name(e)
         if e.value is not None:
@@ -91,6 +100,14 @@ def _cards(report: Report) -> dict[str, list[Card]]:
             found["backgrounds"].append(Card(name, Markup(figures.background(e, f"b{i}")), tables.histogram(e)))
         if e.closeness:
             found["closenesses"].append(Card(name, Markup(figures.closeness(e, f"c{i}")), tables.closeness_of(e)))
+    ratios = figures.ratios(report, "lr")
+    if ratios:
+        found["forest"].append(Card("llr of each comparator", Markup(ratios), tables.ratios(report)))
+    if report.relations and report.relations.places:
+        drawn = Markup(figures.relations(report.relations, "map"))
+        found["map"].append(
+            Card(f"Map, stress {report.relations.stress:.2f}", drawn, tables.relations(report), words.MAP)
+        )
     if report.validation:
         found["validation"] = validated.cards(report.validation, report.verdict.llr)
     return found
@@ -119,9 +136,15 @@ def _shown(exhibit: Exhibit) -> ShownExhibit:
     return ShownExhibit(
         item=texts.one_line(exhibit.item), family=texts.one_line(exhibit.family), prompt=exhibit.prompt,
         digest=texts.one_line(exhibit.request_digest), closeness=tables.closeness_of(exhibit),
+        tokens=tuple((text, _level(gain)) for text, gain in exhibit.tokens), token_table=tables.tokens(exhibit),
         main=_pair(answers, "suspect", "reference"), control=_pair(answers, "suspect", near) if near else None,
         others=tuple((name, text) for name, text in exhibit.answers if name not in taken),
     )  # fmt: skip
+
+
+def _level(gain: float) -> int:
+    """How a token is marked: -1 lost half a nat or more, 1 … 3 gained half, one and two nats, 0 neither."""
+    return -1 if gain <= -0.5 else sum(gain >= limit for limit in (0.5, 1.0, 2.0))
 
 
 def _pair(answers: dict[str, str], left: str, right: str) -> Pair | None:

@@ -50,7 +50,7 @@ def table(t: tables.Table) -> str:
     """A pipe table; numbers, which only `numbers` makes, as they are."""
     if not t.rows:
         return f"_{escape(t.empty)}_"
-    head = "| " + " | ".join(c.label for c in t.columns) + " |"
+    head = "| " + " | ".join(escape(c.label) for c in t.columns) + " |"
     rule = "|" + "|".join(" ---: " if c.numeric else " --- " for c in t.columns) + "|"
     body = ["| " + " | ".join(_cell(c, v) for c, v in zip(t.columns, row, strict=True)) + " |" for row in t.rows]
     return "\n".join([head, rule, *body])
@@ -75,6 +75,9 @@ def _first(report: Report) -> list[Block]:
     if s.reasons:
         parts += ["Reasons:", _bullets(s.reasons, "")]
     parts += ["### What it rests on", _bullets(s.rests, "Nothing is recorded.")]
+    parts += ["### Speaks for Hp", _bullets(s.speaks_for, "Nothing that was measured.")]
+    parts += ["### Speaks against Hp, or for neither", _bullets(s.speaks_against, "Nothing that was measured.")]
+    parts += ["### What would change it", _bullets(s.changes, "The record does not say.")]
     parts += ["### What it does not say", _bullets(s.limitations, "No limitation is recorded.")]
     if s.alternatives:
         parts += ["Other explanations that remain:", _bullets(s.alternatives, "")]
@@ -89,12 +92,20 @@ def _sections(report: Report) -> list[Block]:
     baselines = f"{escape(words.BASELINES)}\n\n{table(tables.baselines(report))}"
     return [
         Block("Evidence", f"## Evidence\n\n{table(evidence)}", 90),
+        Block("Likelihood ratios", f"## Likelihood ratios\n\n{table(tables.ratios(report))}", 85),
         Block("Exact tests", f"## Exact tests\n\n{exact}", 80),
         Block("Baselines", f"## Baselines\n\n{baselines}", 70),
         Block("Closeness", f"## Closeness\n\n{closeness}", 60),
+        Block("Relations", _relations(report), 55),
+        Block("Confounders", f"## Confounders\n\n{table(tables.confounders(report))}", 75),
         Block("Validation", _validation(report), 65),
         Block("Ablations", f"## Ablations\n\n{table(tables.ablations(report))}", 50),
     ]
+
+
+def _relations(report: Report) -> str:
+    note = f"\n\n{escape(words.RELATIONS)}" if report.relations else ""
+    return f"## Where the parties lie{note}\n\n{table(tables.relations(report))}"
 
 
 def _validation(report: Report) -> str:

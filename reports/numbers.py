@@ -42,6 +42,11 @@ def signed(value: float | None, places: int | None = 2) -> str:
     return text.replace("-", "+", 1) if text[0] == "-" and float(text) == 0 else text
 
 
+def plain(value: float, places: int | None = 2) -> str:
+    """``1.23``, with a sign only where it is negative."""
+    return signed(value, places).removeprefix("+")
+
+
 def interval(pair: tuple[float, float] | None, places: int | None = 2) -> str:
     """``[+0.12, +0.34]``."""
     return NONE if pair is None else f"[{signed(pair[0], places)}, {signed(pair[1], places)}]"

@@ -39,6 +39,9 @@ class Summary:
     limitations: tuple[str, ...]
     alternatives: tuple[str, ...]
     power: str
+    speaks_for: tuple[str, ...]
+    speaks_against: tuple[str, ...]
+    changes: tuple[str, ...]
 
     strength: str
 
@@ -79,8 +82,52 @@ def summarise(report: Report) -> Summary:
         limitations=tuple(map(one_line, report.limitations)),
         alternatives=tuple(map(one_line, v.alternatives)),
         power=one_line(v.power or "") or words.NO_POWER,
+        speaks_for=_speaking(report, "hp"),
+        speaks_against=_speaking(report, "hd"),
+        changes=_changes(report),
         strength=strength,
     )
+
+
+def _speaking(report: Report, side: str) -> tuple[str, ...]:
+    """Comparators on one side, strongest first. Without a ratio the background decides, and inside it is not for."""
+    found = []
+    for e in report.evidence:
+        sign = tables.mark(e)
+        if sign == tables.ABSTAINED:
+            continue
+        towards = "hp" if sign == tables.ABOVE else "hd"
+        if e.llr is not None:
+            towards = "none" if abs(e.llr) < n.NEITHER else "hp" if e.llr > 0 else "hd"
+        if side == towards or (side == "hd" and towards == "none"):
+            ratio = f", llr {n.llr(e.llr)}" if e.llr is not None else ""
+            found.append((-abs(e.llr or 0.0), f"{one_line(e.comparator)}: {tables.READING[sign]}{ratio}"))
+    return tuple(line for _, line in sorted(found, key=lambda pair: pair[0]))
+
+
+def _changes(report: Report) -> tuple[str, ...]:
+    """What would move the answer, from the record alone."""
+    v, out = report.verdict, []
+    if any(c.passed is False for c in report.self_checks):
+        out.append(words.CHANGE_CHECKS)
+    if v.llr is None and v.decision == "cannot-tell":
+        out.append(words.CHANGE_POPULATION)
+    elif v.llr is not None and v.interval and v.bounds:
+        low, high = v.interval
+        if high - low < n.NEITHER:
+            out.append(words.CHANGE_NOT_BY_PROMPTS)
+        else:
+            out.append(f"Other prompts of the same kind: they could bring the llr to {n.llr(low)} or to {n.llr(high)}.")
+        if min(abs(v.llr - v.bounds[0]), abs(v.llr - v.bounds[1])) < 1e-9:
+            out.append(words.CHANGE_BOUNDS)
+        if v.decision == "cannot-tell":
+            out.append(words.CHANGE_DECISION)
+    gaps = [one_line(c.name).lower() for c in report.confounders if c.control is None]
+    if gaps:
+        out.append(f"A finding about what was not controlled: {', '.join(gaps)}.")
+    if not any(x.status == "ok" and x.test not in ("weights",) for x in report.exact):
+        out.append(words.CHANGE_EXACT)
+    return tuple(out)
 
 
 def _ratio_lines(report: Report) -> tuple[str, ...]:

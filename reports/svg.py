@@ -173,6 +173,23 @@ class Plot(Drawing):
         self._legend -= 15
 
 
+class Plane(Drawing):
+    """A map without axes: both directions have one scale."""
+
+    def __init__(self, across: tuple[float, float], up: tuple[float, float]) -> None:
+        super().__init__(height=WIDTH, across=across, left=RIGHT)
+        self._bottom, self._span = up[0] - 0.07 * (up[1] - up[0]), (up[1] - up[0]) * 1.14 or 1.0
+
+    def point(self, x: float, y: float, name: str, *, own: bool) -> None:
+        """One party with its name."""
+        height = RIGHT + (WIDTH - 2 * RIGHT) * (y - self._bottom) / self._span
+        self.marker(x, height, own=own)
+        self.beside(x, height, name)
+
+    def _ticks(self) -> None:
+        pass
+
+
 def _scale(low: float, high: float, room: int) -> tuple[list[float], list[str]]:
     """Round values within a range, and how they are written."""
     from matplotlib.ticker import MaxNLocator

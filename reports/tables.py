@@ -23,6 +23,7 @@ READING = {
     "": "no background to read it against",
 }
 MANIFEST_ROWS = 300
+TOKENS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +161,57 @@ def exact(report: Report) -> Table:
         ))  # fmt: skip
     head = columns("Test | Finding | n# | p# | e# | Status | Holds because")
     return Table("Exact tests", head, tuple(rows), words.NO_EXACT)
+
+
+def confounders(report: Report) -> Table:
+    """What else could explain the findings, and what was done about it."""
+    rows = tuple((one_line(c.name), f"✓ {one_line(c.control)}" if c.control else words.NOT_CONTROLLED, one_line(c.why))
+                 for c in report.confounders)  # fmt: skip
+    return Table("Confounders", columns("Confounder | Control used | Why it matters"), rows, words.NO_CONFOUNDERS)
+
+
+def relations(report: Report) -> Table:
+    """Every two parties' closeness."""
+    r = report.relations
+    if r is None:
+        return Table("Closeness of all parties", columns("Party"), (), words.NO_RELATIONS)
+    d = n.decimals(v for i, row in enumerate(r.cosine) for j, v in enumerate(row) if i != j)
+    rows = [(one_line(name), *(n.NONE if i == j else n.plain(v, d) for j, v in enumerate(r.cosine[i])))
+            for i, name in enumerate(r.names)]  # fmt: skip
+    head = (Column("Party"), *(Column(one_line(name), True) for name in r.names))
+    return Table("Closeness of all parties", head, tuple(rows))
+
+
+def heat(report: Report) -> tuple[tuple[int, ...], ...]:
+    """How dark a cell of `relations` is: 0 (farthest) … 4 (nearest), by its place between the extremes; -1 none."""
+    r = report.relations
+    if r is None:
+        return ()
+    found = [v for i, row in enumerate(r.cosine) for j, v in enumerate(row) if i != j]
+    low, high = min(found), max(found)
+    step = (high - low) / 5 or 1.0
+    return tuple(
+        tuple(-1 if i == j else min(4, int((v - low) / step)) for j, v in enumerate(row))
+        for i, row in enumerate(r.cosine)
+    )
+
+
+def ratios(report: Report) -> Table:
+    """Each comparator's own llr, and the joint one, with bounds."""
+    rows = [(one_line(e.comparator), n.llr(e.llr), n.interval(e.llr_interval), n.interval(e.llr_bounds))
+            for e in report.evidence if e.llr is not None]  # fmt: skip
+    v = report.verdict
+    if v.llr is not None:
+        rows.append((words.JOINT, n.llr(v.llr), n.interval(v.interval), n.interval(v.bounds)))
+    head = columns("Comparator | llr# | 95 % interval# | Bounds#")
+    return Table("Likelihood ratios", head, tuple(rows), words.NO_RATIOS)
+
+
+def tokens(exhibit: Exhibit) -> Table:
+    """The tokens of the reference's answer that the suspect has learnt most, beyond its base."""
+    ranked = sorted(exhibit.tokens, key=lambda t: -t[1])[:TOKENS]
+    rows = tuple((one_line(text) or "⟦space⟧", n.signed(gain)) for text, gain in ranked)
+    return Table("Tokens", columns("Token | Gain, nats#"), rows)
 
 
 def baselines(report: Report) -> Table:

@@ -43,6 +43,7 @@ def print_report(report: Report, console: Console) -> None:
     for t in validated.all_tables(record.validation)[:2] if record.validation else ():
         _section(console, t.title, _table(t, console.width))
     _section(console, "Baselines", _table(tables.baselines(record), console.width))
+    _section(console, "Confounders", _table(tables.confounders(record), console.width))
     _section(console, "Self-checks", _table(tables.self_checks(record), console.width))
     _section(console, "What it does not say", _lines(s.limitations))
     if s.alternatives:
@@ -60,7 +61,10 @@ def _verdict(console: Console, s: summary.Summary) -> None:
     ]  # fmt: skip
     if s.reasons:
         parts += [Text(), Text("Reasons"), _lines(s.reasons)]
+    parts += [Text(), Text("Speaks for Hp"), _lines(s.speaks_for, "Nothing that was measured.")]
+    parts += [Text("Speaks against Hp, or for neither"), _lines(s.speaks_against, "Nothing that was measured.")]
     parts += [Text(), Text("Rests on"), _lines(s.rests), Text(), _pair("Power", s.power)]
+    parts += [Text(), Text("What would change it"), _lines(s.changes)]
     title = Text(f"{s.mark} {s.headline}", style=STYLE[s.side])
     console.print(Text(s.question, style="bold"))
     console.print(Panel(Group(*parts), title=title, title_align="left", padding=(1, 2)))
@@ -146,13 +150,13 @@ def _pair(label: str, text: str) -> RenderableType:
     return grid
 
 
-def _lines(lines: tuple[str, ...]) -> RenderableType:
+def _lines(lines: tuple[str, ...], empty: str = "Nothing is recorded.") -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
     grid = Table.grid(padding=(0, 1))
     grid.add_column(width=1)
     grid.add_column(overflow="fold")
-    for line in lines or ("Nothing is recorded.",):
+    for line in lines or (empty,):
         grid.add_row(Text("·"), Text(line))
     return grid

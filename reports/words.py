@@ -45,6 +45,40 @@ BASELINES = (
 )
 HASHES = "Hashes show that the record is unchanged since it was made; they do not show that it was true when made."
 NO_POWER = "No power is stated: what this audit could have detected is unknown, so finding nothing clears nobody."
+CHANGE_CHECKS = "An audit whose checks of itself pass."
+CHANGE_POPULATION = "A population of models of known lineage, made under these conditions: then a ratio can be given."
+CHANGE_NOT_BY_PROMPTS = "Not other prompts of the same kind: the whole interval lies where the llr lies."
+CHANGE_BOUNDS = "A larger population: the bound, not the data, keeps the number where it is."
+CHANGE_DECISION = "A ratio of 10 or more in either direction, with an interval that stays on its side of 0."
+CHANGE_EXACT = (
+    "An exact test on something that was drawn at random (a canary, a logged answer, a watermark): it would hold "
+    "however alike the models are."
+)
+NOT_CONTROLLED = "✗ not controlled"
+NO_CONFOUNDERS = "The record lists no confounders."
+NO_RELATIONS = "Too few items were answered by all parties to say where they lie relative to each other."
+NO_MAP = "No map is drawn: on a plane the distances between these parties would be wrong by more than a tenth."
+RELATIONS = (
+    "How to read it: each number says how alike two parties answer the same prompts, 1 being word for word; darker is "
+    "nearer. Look along the row of the suspect, then ask whether the reference is as near to other models too: such a "
+    "reference is near to everybody. This picture carries no weight in the answer."
+)
+MAP = (
+    "How to read it: parties that answer alike lie together; the axes have no meaning. The diamond is the suspect, the "
+    "circles are the others."
+)
+JOINT = "all together (joint)"
+NO_RATIOS = "No population speaks about this case, so no comparator has a likelihood ratio of its own."
+FOREST = (
+    "How to read it: one row a comparator; the circle is its own llr, the line its 95 % interval, the box what its "
+    "population allows anybody to claim from it. Left of 0 speaks for Hd, right of 0 for Hp. The last row, a diamond, "
+    "is the joint calibration of all: not a sum, because the comparators depend on one another."
+)
+TOKENS = (
+    "The reference's answer, token by token. Shaded: tokens that the suspect finds likelier than its own base does "
+    "(darker: more), dotted: less likely. A student of the reference gains on its wording; so does any model that was "
+    "trained on such text."
+)
 SIDE_BY_SIDE = (
     "Two numbers can be compared only if they were made under the same conditions: what differs is listed before the "
     "evidence. A change between two audits of one suspect is not evidence of training by itself; versions, serving and "

@@ -11,6 +11,7 @@ from forensics.record import (
     Background,
     Baseline,
     CaseRecord,
+    Confounder,
     ErrorRate,
     EvidenceRecord,
     ExactRecord,
@@ -18,6 +19,7 @@ from forensics.record import (
     GroupRow,
     PartyRecord,
     PavStep,
+    Relations,
     Report,
     SelfCheckRecord,
     TuringRow,
@@ -57,6 +59,7 @@ def measured(rng: random.Random, name: str, value: float, spread: float, llr: fl
         name, "ok", value, 168, (round(value - spread * 0.9, 6), round(value + spread * 0.8, 6)), llr, reason, unit,
         background(rng, spread, value), tuple(near),
         (("length matched", round(value * 0.86, 6)), ("no markdown", round(value * 1.04, 6)), ("no writing", None)),
+        None if llr is None else (round(llr - 0.4, 4), round(llr + 0.3, 4)), None if llr is None else (-1.5, 1.6),
     )  # fmt: skip
 
 
@@ -85,7 +88,7 @@ CANAL = {
 
 def exhibit(item: str, direction: str, prompt: str, texts: dict[str, str], lead: float) -> Exhibit:
     near = (("reference", 0.41 + lead), ("amber-7b", 0.40), ("cobalt-7b", 0.22), ("dune-8b", 0.19))
-    return Exhibit(item, "explain", direction, prompt, tuple(texts.items()), near, HASH)
+    return Exhibit(item, "explain", direction, prompt, tuple(texts.items()), near, HASH, TOKENS)
 
 
 def parties(controls: Sequence[str] = CONTROLS, answers: int = 174) -> tuple[PartyRecord, ...]:
@@ -132,6 +135,24 @@ VALIDATION = ValidationRecord(
     ((-1.0, 0.3, 0.28, 0.44), (0.0, 0.412, 0.372, 1.0), (1.0, 0.33, 0.3, 0.44)),
     (GroupRow("meridian-large", 40, 40, 0.95, (0.9, 0.99), 0.5),),
 )
+CONFOUNDERS = (
+    Confounder("Shared base model", "weights were compared", "Fine-tunes of one base resemble each other."),
+    Confounder("Common teacher", None, "A third model that taught both leaves the same traces."),
+)
+RELATIONS = Relations(
+    ("suspect", "reference", *CONTROLS),
+    168,
+    (
+        (1.0, 0.31, 0.22, 0.21, 0.2),
+        (0.31, 1.0, 0.23, 0.22, 0.19),
+        (0.22, 0.23, 1.0, 0.24, 0.21),
+        (0.21, 0.22, 0.24, 1.0, 0.2),
+        (0.2, 0.19, 0.21, 0.2, 1.0),
+    ),
+    0.08,
+    ((-0.4, -0.1), (-0.3, 0.1), (0.1, 0.3), (0.2, 0.2), (0.4, -0.5)),
+)
+TOKENS = (("A", 0.1), (" kettle", 1.4), (" goes", -0.7), (" quiet", 2.6), (" because", 0.0), (" small", 0.6))
 CHECKS = (
     SelfCheckRecord("positive control", True, "a second draw of the reference is recognised: llr +1.90"),
     SelfCheckRecord("negative control", True, "no control in the suspect's place passes +0.35"),
@@ -174,7 +195,7 @@ def decided() -> Report:
         BASELINES, CHECKS, LIMITATIONS,
         (exhibit("explain-001", "for", "Why does a kettle go quiet just before the water boils?", TEXTS, 0.31),
          exhibit("explain-002", "against", "How does a canal lock lift a boat without a pump?", CANAL, -0.25)),
-        MANIFEST, VALIDATION,
+        MANIFEST, CONFOUNDERS, RELATIONS, VALIDATION,
     )  # fmt: skip
 
 
@@ -222,8 +243,10 @@ def hostile() -> Report:
         VerdictRecord("independent", -0.4, (-1.0, 1.0), (-0.8, 0.1), h, h, (h,), h, (h,)),
         (e, abstained(h, "failed", h * 100)), (ExactRecord(h, 1e-12, 3.5, 10, "ok", h, h, h),),
         {h: Baseline(0.1, None, h)},
-        (SelfCheckRecord(h, None, h),), (h,), (Exhibit(h, h, h, h, texts, (("reference", 0.1), (h, 0.2)), h),),
+        (SelfCheckRecord(h, None, h),), (h,),
+        (Exhibit(h, h, h, h, texts, (("reference", 0.1), (h, 0.2)), h, ((h, 3.0), (h, -3.0))),),
         {h: {h: [h, {h: h}]}},
+        (Confounder(h, h, h), Confounder(h, None, h)), replace(RELATIONS, names=("suspect", "reference", h, h, "c")),
         replace(VALIDATION, population=h, card=h, columns=((h, 0.5),), kinds=(GroupRow(h, 1, 1, 0.5, (0.4, 1), 0),)),
     )  # fmt: skip
 

@@ -79,9 +79,48 @@ def test_every_table_head_says_what_it_heads(page: Page) -> None:
 def test_every_figure_has_a_text_and_its_numbers() -> None:
     page = Page(reports.render(report_samples.decided(), "html"))
     cards = sum(a.get("class") == "card" for tag, a in page.tags if tag == "figure")
-    assert cards == 18
+    assert cards == 20
     assert page.count("figcaption") == page.count("figure") == page.count("svg") == cards + 1
     assert all(a.get("aria-label") for tag, a in page.tags if tag == "svg")
+
+
+def test_exculpatory_evidence_has_the_same_box_and_heading() -> None:
+    page = Page(reports.render(report_samples.decided(), "html"))
+    assert [a["class"] for tag, a in page.tags if a.get("class", "").startswith("side ")] == ["side hp", "side hd"]
+    text = reports.render(report_samples.decided(), "html")
+    assert "<h3>Speaks for Hp</h3>" in text
+    assert "<h3>Speaks against Hp, or for neither</h3>" in text
+    style = text[text.index("<style>") : text.index("</style>")]
+    hp, hd = (re.search(rf"\.side\.{side} {{(.*?)}}", style) for side in ("hp", "hd"))
+    assert hp
+    assert hd
+    assert hp[1].replace("--hp", "") == hd[1].replace("--hd", "")
+
+
+def test_confounders_say_what_was_not_controlled() -> None:
+    page = Page(reports.render(report_samples.decided(), "html"))
+    found = next(t for t in page.tables if t[0][0] == "Confounder")
+    assert found[1][1] == "✓ weights were compared"
+    assert found[2][1] == "✗ not controlled"
+
+
+def test_a_map_that_would_mislead_is_not_drawn() -> None:
+    from dataclasses import replace
+
+    base = report_samples.decided()
+    assert base.relations is not None
+    drawn = reports.render(base, "html")
+    bare = reports.render(replace(base, relations=replace(base.relations, stress=0.3, places=None)), "html")
+    assert "map of 5 parties" in drawn
+    assert "map of 5 parties" not in bare
+    assert "No map is drawn" in bare
+
+
+def test_learnt_tokens_are_marked_by_how_much() -> None:
+    text = reports.render(report_samples.decided(), "html")
+    for part in ('<span class="gain2"> kettle</span>', '<span class="lost"> goes</span>',
+                 '<span class="gain3"> quiet</span>', '<span class="gain1"> small</span>'):  # fmt: skip
+        assert part in text
 
 
 def test_abstentions_are_rows() -> None:
@@ -142,7 +181,8 @@ def test_contrast_is_enough_to_read(theme: int, text: str) -> None:
     page = reports.render(report_samples.empty(), "html")
     blocks = re.findall(r":root \{(.*?)\}", page, flags=re.S)
     colours = dict(re.findall(r"--([\w]+): (#[0-9a-f]{6})", blocks[theme]))
-    for paper in ("page", "paper", "shade", *(["own", "band"] if text == "ink" else [])):
+    heat = [f"heat{level}" for level in range(5)]
+    for paper in ("page", "paper", "shade", *(["own", "band", *heat] if text == "ink" else [])):
         assert _contrast(colours[text], colours[paper]) >= 4.5, (text, paper)
 
 

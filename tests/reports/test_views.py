@@ -55,7 +55,7 @@ def test_import_loads_nothing_heavy() -> None:
 
 
 def _rows_md(text: str) -> dict[str, str]:
-    part = text[text.index("## Evidence") : text.index("## Exact tests")]
+    part = text[text.index("## Evidence") : text.index("## Likelihood ratios")]
     return {line.split("|")[1].partition("(")[0].strip(): line for line in part.splitlines() if line.startswith("| ")}
 
 
@@ -102,6 +102,67 @@ def test_three_views_print_the_numbers_of_the_record(name: str) -> None:
         assert found[0] == found[1] == found[2]
         for wanted in _expected(e):
             assert all(_holds(view[e.comparator], wanted) for view in views), (e.comparator, wanted)
+
+
+def _cells(rows: list[list[str]]) -> list[list[str]]:
+    return [[" ".join(cell.replace("\\", "").split()) for cell in row] for row in rows]
+
+
+@pytest.mark.parametrize("name", ["ratios", "exact", "relations", "closeness", "baselines", "confounders", "parties",
+                                  "ablations", "self_checks"])  # fmt: skip
+def test_every_table_is_the_same_on_the_page_and_in_markdown(name: str) -> None:
+    from reports import tables, text
+
+    record = report_samples.decided()
+    table = getattr(tables, name)(text.clean(record))
+    wanted = _cells([[c.label for c in table.columns], *map(list, table.rows)])
+    page = [_cells(t) for t in Page(reports.render(record, "html")).tables]
+    lines = [line for line in reports.render(record, "md").splitlines() if line.startswith("| ")]
+    written = _cells([line.strip("|").split("|") for line in lines])
+    assert any(t == wanted for t in page) or name == "self_checks"
+    start = written.index(wanted[0])
+    assert [wanted[0], *written[start + 2 : start + 1 + len(wanted)]] == wanted
+
+
+@pytest.mark.parametrize("name", ["decided", "withheld"])
+def test_the_first_screen_says_the_same_in_every_view(name: str) -> None:
+    from reports import summary, text
+
+    report: Report = getattr(report_samples, name)()
+    s = summary.summarise(text.clean(report))
+    views = [
+        Page(reports.render(report, "html")).text, reports.render(report, "md").replace("\\", ""),
+        plain(reports.render(report, "terminal", width=3000)).replace("│", " "),
+    ]  # fmt: skip
+    assert s.changes
+    assert s.speaks_for or s.speaks_against
+    for line in (s.question, s.hp, s.hd, s.wording, *s.lines, *s.rests, *s.speaks_for, *s.speaks_against, *s.changes):
+        for view in views:
+            assert " ".join(line.split()) in " ".join(view.split()), line
+
+
+def test_evidence_for_and_against_is_sorted_by_the_same_rule() -> None:
+    """Mirror the numbers, and the two lists change places: neither side has a rule of its own."""
+    from dataclasses import replace
+
+    from reports import summary
+
+    base = report_samples.decided()
+    turned = []
+    for e in base.evidence:
+        bg = e.background
+        if bg is not None and e.value is not None:
+            low, high = (dict(bg.quantiles)[q] for q in ("0.025", "0.975"))
+            bg = replace(bg, quantiles=(("0.025", -high), ("0.5", 0.0), ("0.975", -low)))
+        turned.append(replace(e, value=None if e.value is None else -e.value, llr=None if e.llr is None else -e.llr,
+                              background=bg))  # fmt: skip
+    a, b = summary.summarise(base), summary.summarise(replace(base, evidence=tuple(turned)))
+
+    def names(lines: tuple[str, ...]) -> list[str]:
+        return [line.partition(":")[0] for line in lines]
+
+    assert names(a.speaks_for) == names(b.speaks_against)
+    assert names(a.speaks_against) == names(b.speaks_for)
 
 
 def test_verdict_line_is_the_same_everywhere() -> None:
