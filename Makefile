@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 
-.PHONY: demo test test-slow test-statistical lint format bench clean
+.PHONY: demo test test-slow test-statistical lint format bench examples screenshots clean
 
 demo: $(STAMP)
 	$(BIN)/forensics demo
@@ -32,6 +32,12 @@ format: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python benchmarks/local_scoring.py
 
+examples: $(STAMP)
+	$(BIN)/python tools/examples.py
+
+screenshots: $(STAMP)
+	$(BIN)/python tools/screenshots.py
+
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed; set PYTHON=..."'
 	$(PYTHON) -m venv $(VENV)
@@ -39,4 +45,4 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $(STAMP)
 
 clean:
-	rm -rf $(VENV) report.html report-sibling.html
+	rm -rf $(VENV) build report.html report-sibling.html
