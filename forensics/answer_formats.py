@@ -1,4 +1,4 @@
-"""One record of a file of answers -> `Answer`: the parts that records have, and the five formats made of them.
+"""One record of a file of answers -> `Answer`: the parts that records have, and the formats made of them.
 
 A parser of `FORMATS` knows one record and nothing of the file around it; what it can't read is `Bad`.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .types import Finish, Message, Sampling, TokenLogprob, sha256
@@ -36,6 +36,8 @@ class Answer:
     tokens: tuple[TokenLogprob, ...] = ()
     finish: Finish = "unknown"
     line: int = 0
+    account: str | None = None
+    time: str | None = None
 
     @property
     def conversation(self) -> tuple[Message, ...]:
@@ -86,7 +88,8 @@ def _text(value: Any, name: str) -> str | None:
     return value
 
 
-def _messages(value: Any) -> tuple[Message, ...]:
+def messages_of(value: Any) -> tuple[Message, ...]:
+    """The turns of a conversation. Errors: `Bad`."""
     if not isinstance(value, list) or not value:
         raise Bad("messages are not a list of messages")
     turns = [
@@ -107,7 +110,19 @@ def _id(value: Any) -> str | None:
     return None if value is None else str(value)
 
 
-def _sampling(value: Any) -> Sampling | None:
+ACCOUNT = ("account", "account_id", "user", "user_id", "customer")
+TIME = ("time", "timestamp", "created", "created_at")
+
+
+def _noted(names: tuple[str, ...], *rows: Any) -> str | None:
+    """The first of these fields that one of the rows has: logs name accounts and times in many ways."""
+    fields = [row.get(name) for row in rows if isinstance(row, dict) for name in names]
+    found = next((v for v in fields if isinstance(v, (str, int, float)) and not isinstance(v, bool) and v != ""), None)
+    return None if found is None else str(found)
+
+
+def sampling_of(value: Any) -> Sampling | None:
+    """Sampling parameters, defaults where one is missing; None for none. Errors: `Bad`."""
     if value is None:
         return None
     given = {k: v for k, v in json_object(value, "sampling").items() if v is not None}
@@ -170,15 +185,17 @@ def _own(row: dict[str, Any], line: int) -> list[Answer]:
     return [
         Answer(
             prompt=_text(row.get("prompt"), "prompt"),
-            messages=() if row.get("messages") is None else _messages(row["messages"]),
+            messages=() if row.get("messages") is None else messages_of(row["messages"]),
             text=_text(row["response"], "response"),
             id=_id(row.get("id")),
             sample=UNNUMBERED if sample is None else _number(sample, "sample", 0),
             system=_text(row.get("system"), "system"),
-            sampling=_sampling(row.get("sampling")),
+            sampling=sampling_of(row.get("sampling")),
             tokens=_tokens(row.get("logprobs")),
             finish=_finish(row.get("finish_reason")),
             line=line,
+            account=_noted(ACCOUNT, row, row.get("metadata")),
+            time=_noted(TIME, row),
         )
     ]
 
@@ -211,7 +228,7 @@ def _lm_eval(row: dict[str, Any], line: int) -> list[Answer]:
 def _lm_sampling(options: dict[str, Any]) -> Sampling | None:
     given = {"max_tokens": options.get("max_gen_toks", options.get("max_tokens"))}
     given |= {"temperature": 0 if options.get("do_sample") is False else options.get("temperature")}
-    return _sampling({**given, "top_p": options.get("top_p")})
+    return sampling_of({**given, "top_p": options.get("top_p")})
 
 
 def _inspect(row: dict[str, Any], line: int) -> list[Answer]:
@@ -220,7 +237,7 @@ def _inspect(row: dict[str, Any], line: int) -> list[Answer]:
         # What a solver made of the input, if it asked once: with turns of the model's own it is not the same for all.
         given = [t for t in turns[:-1] if isinstance(t, dict) and t.get("role") in ("system", "user")]
         asked = given if len(given) == len(turns) - 1 else asked
-    messages = (Message("user", asked),) if isinstance(asked, str) else _messages(asked)
+    messages = (Message("user", asked),) if isinstance(asked, str) else messages_of(asked)
     ident, epoch = _id(row.get("id")), _number(row["epoch"], "epoch", 1)
     output = json_object(row.get("output") or {}, "output")
     choices = output.get("choices") or []
@@ -245,11 +262,54 @@ def _batch(row: dict[str, Any], line: int) -> list[Answer]:
     return [_choice(c, ident, n, line) for n, c in enumerate(choices)]
 
 
+def _chat_log(row: dict[str, Any], line: int) -> list[Answer]:
+    """One call as a proxy or a server logs it: ``request`` is the body that was sent, ``response`` what came back."""
+    asked, response = json_object(row["request"], "request"), json_object(row["response"] or {}, "response")
+    body = json_object(response.get("body") or response, "the body")
+    messages = messages_of(asked["messages"]) if asked.get("messages") else ()
+    prompt = None if messages else _text(asked.get("prompt"), "prompt")
+    choices, ident = body.get("choices") or [], _id(row.get("id"))
+    if not isinstance(choices, list):
+        raise Bad("the choices of the response are not a list")
+    found = [_choice(c, ident, n, line, messages) for n, c in enumerate(choices)]
+    return [
+        replace(
+            a, prompt=prompt, sampling=asked_sampling(asked), time=_noted(TIME, row, body),
+            account=_noted(ACCOUNT, row, row.get("metadata"), asked, asked.get("metadata")),
+        )
+        for a in found or [Answer(None, messages, None, ident, finish="error", line=line)]
+    ]  # fmt: skip
+
+
+def asked_sampling(body: dict[str, Any]) -> Sampling | None:
+    """The sampling of a request's body; None where it sets no limit: what an answer was cut at is then unknown."""
+    limit = body.get("max_completion_tokens") or body.get("max_tokens")
+    if limit is None:
+        return None
+    return sampling_of({**{k: body.get(k) for k in ("temperature", "top_p", "seed")}, "max_tokens": limit})
+
+
+def _transcript(row: dict[str, Any], line: int) -> list[Answer]:
+    """A conversation whose last turn is the answer."""
+    *asked, last = messages_of(row["messages"])
+    if last.role != "assistant" or not asked:
+        raise Bad("the last of the messages is not the assistant's")
+    answer = Answer(None, tuple(asked), last.content, _id(row.get("id")), UNNUMBERED, line=line)
+    return [
+        replace(
+            answer, sampling=sampling_of(row.get("sampling")), finish=_finish(row.get("finish_reason")),
+            account=_noted(ACCOUNT, row, row.get("metadata")), time=_noted(TIME, row),
+        )
+    ]  # fmt: skip
+
+
 _Parser = Callable[[dict[str, Any], int], list[Answer]]
 FORMATS: dict[str, tuple[set[str], _Parser]] = {
     "openai-batch": ({"custom_id", "response"}, _batch),
     "lm-eval": ({"resps"}, _lm_eval),
     "inspect": ({"epoch", "input"}, _inspect),
     "alpaca-eval": ({"instruction", "output"}, _alpaca),
+    "chat-log": ({"request", "response"}, _chat_log),
     "jsonl": ({"response"}, _own),
+    "transcript": ({"messages"}, _transcript),
 }

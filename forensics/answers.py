@@ -1,4 +1,4 @@
-"""Files of recorded answers: five formats, told apart by what is in them and not by their names.
+"""Files of recorded answers: several formats, told apart by what is in them and not by their names.
 
 `read_answers` streams a file (plain, ``.gz``, ``.zst``, or an Inspect log's zip) and keeps nothing but the answers.
 """

@@ -81,10 +81,7 @@ def assemble(
         capabilities={p.name: p.capabilities for p in plan.parties},
         verdict=_verdict(verdict),
         evidence=tuple(_evidence(e, units.get(e.score.comparator, "")) for e in evidence),
-        exact=tuple(
-            ExactRecord(e.test, _sig(e.p), _sig(e.e), e.n, e.status, e.reason, e.against, e.assumes, e.finding)
-            for e in exact
-        ),
+        exact=tuple(exact_record(e) for e in exact),
         baselines=_baselines(length),
         self_checks=tuple(SelfCheckRecord(c.name, c.passed, c.detail) for c in checks),
         limitations=tuple(_limitations(plan, store, sample, list(units), exact, population)),
@@ -126,6 +123,24 @@ def _verdict(v: Verdict) -> VerdictRecord:
         reasons=v.reasons,
         power=v.power,
         alternatives=v.alternatives,
+    )
+
+
+def exact_record(e: ExactResult) -> ExactRecord:
+    """One exact result as the record has it."""
+    return ExactRecord(
+        e.test,
+        sig(e.p),
+        sig(e.e),
+        e.n,
+        e.status,
+        e.reason,
+        e.against,
+        e.assumes,
+        e.finding,
+        e.breaks,
+        e.power,
+        e.inputs,
     )
 
 

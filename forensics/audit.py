@@ -19,12 +19,12 @@ from .collect import collect
 from .comparators import COMPARATORS, Comparator
 from .comparators.base import quick, usable_texts
 from .config import AuditConfig
+from .exact.case import lane
 from .plan import Plan, gather, prompt_key, stored_plan
 from .record import Report
 from .recorded import import_files
-from .serial import load
 from .store import UNKEYED, Store
-from .types import ExactResult, Listener, Progress, Sample, Score, silent
+from .types import Listener, Progress, Sample, Score, silent
 from .verdict.calibrate import calibrate, shipped_populations
 from .verdict.checks import as_suspect, fit_to_judge, length_only, power, self_checks
 from .verdict.combine import decide, evidence, joint, pick_population
@@ -76,7 +76,7 @@ def judge(
     plain = [quick(c, CHECK_RESAMPLES) for c in chosen]
     identity = score_all(as_suspect(sample, sample.reference), plain, seed)
     scores = fit_to_judge(score_all(sample, chosen, seed, progress), identity)
-    exact = [load(ExactResult, store.body(e.raw)) for e in store.entries("exact")]
+    exact = lane(store)
     progress(Progress("judge", "self-checks", 0, 1))
     checks = self_checks(sample, lambda s: score_all(s, plain, seed), identity, people, stream(seed, "self-checks"))
     strength = power(sample, stream(seed, "power"))

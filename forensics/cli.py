@@ -11,6 +11,7 @@ import typer
 
 from . import cli_custody, cli_fingerprint, cli_validate
 from .cli_custody import Manifest, Sign, check_manifest, write_manifest
+from .cli_exact import exact_app
 from .cli_output import Json, Output, check_outputs, is_case, load_record, print_report, save, show, table, write
 from .console import bars, guarded, say
 from .errors import UsageError
@@ -31,6 +32,7 @@ zoo_app = typer.Typer(
     name="zoo", no_args_is_help=True, help="The shipped models of known lineage.", rich_markup_mode=None
 )
 app.add_typer(zoo_app)
+app.add_typer(exact_app)
 for command in (cli_custody.verify, cli_custody.redact, cli_validate.validate):
     app.command()(command)
 app.add_typer(cli_fingerprint.app)

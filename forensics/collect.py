@@ -18,11 +18,12 @@ from .backends import open_backend
 from .backends.base import Backend
 from .config import AuditConfig
 from .errors import BudgetExceeded, ForensicsError, UnavailableError, UsageError
-from .exact import EXACT
+from .exact.case import keep
+from .exact.weights import match_weights
 from .plan import Party, Plan, make_plan, save_plan
 from .probes import Suite, load_suite
 from .protocol import fix_protocol
-from .serial import adapter, dump
+from .serial import adapter
 from .store import Store
 from .types import Capabilities, Listener, ModelSpec, Progress, Reply, Request, canonical, silent
 
@@ -114,6 +115,17 @@ async def fill(
     await session.ask(backends, wanted, "scoring")
 
 
+async def ask(
+    backends: dict[str, Backend],
+    wanted: dict[str, list[Request]],
+    store: Store,
+    stage: str,
+    progress: Listener = silent,
+) -> None:
+    """Ask each backend what the store does not hold yet. Errors: as `collect`; what was answered is kept."""
+    await _Session(store, Budget(), progress).ask(backends, wanted, stage)
+
+
 def answers_wanted(plan: Plan) -> dict[str, list[Request]]:
     """Party -> first requests."""
     wanted = {p.name: plan.base_requests() if p.name == "base" else list(plan.requests) for p in plan.parties}
@@ -152,11 +164,11 @@ def compare_weights(plan: Plan, backends: dict[str, Backend], store: Store, prog
     ]
     done = {entry.party for entry in store.entries("exact")}
     for one, other, label in wanted:
-        if folders.get(one) is None or folders.get(other) is None or label in done:
+        first, second = folders.get(one), folders.get(other)
+        if first is None or second is None or label in done:
             continue
         progress(Progress("weights", label, 0, 1))
-        test = EXACT.load("weights")
-        store.note("exact", label, dump(test(folders[one], folders[other], against=label)))
+        keep(store, label, match_weights(first, second, against=label))
         progress(Progress("weights", label, 1, 1))
 
 

@@ -109,6 +109,9 @@ class ExactRecord:
     against: str = "reference"
     assumes: str = ""
     finding: str = ""
+    breaks: str = ""  # what would make the finding wrong
+    power: str = ""  # beside a non-rejection: what would have been detected, with what probability
+    inputs: str = ""  # SHA-256 of the case's stored inputs that the result is made from
 
 
 @dataclass(frozen=True, slots=True)

@@ -295,7 +295,9 @@ class Evidence:
 @dataclass(frozen=True, slots=True)
 class ExactResult:
     """One exact test: p (never 0) holds whatever S looks like, because ``assumes`` was randomised. ``finding``: the
-    result in words that an investigator can say aloud."""
+    result in words that an investigator can say aloud; ``breaks``: what would make it wrong; ``power``: what it would
+    have detected. ``randomness`` names what was drawn: e-values of one randomness are averaged, else multiplied.
+    ``inputs``: SHA-256 of the stored inputs that `forensics.exact.recompute` makes this result from."""
 
     test: str
     status: Status
@@ -306,6 +308,10 @@ class ExactResult:
     assumes: str = ""
     finding: str = ""
     reason: str | None = None
+    breaks: str = ""
+    power: str = ""
+    randomness: str = ""
+    inputs: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,8 +103,11 @@ def documents(recipe: Recipe, tokenizer: Any, home: Home) -> list[Document]:
     return [(prompt, answer) for prompt, answer in zip(framed, answers, strict=True) if answer]
 
 
-def sample(model: Any, tokenizer: Any, prompts: list[tuple[str, str]], seed: int, batch: int = 256) -> list[str]:
-    """One sampled answer to each (framed prompt, family), in order; prompts of like length are batched together."""
+def sample(
+    model: Any, tokenizer: Any, prompts: list[tuple[str, str]], seed: int, batch: int = 256, watermark: Any = None
+) -> list[str]:
+    """One sampled answer to each (framed prompt, family), in order; prompts of like length are batched together.
+    ``watermark``: a watermarking configuration of transformers."""
     import torch
 
     torch.manual_seed(seed)
@@ -120,6 +123,7 @@ def sample(model: Any, tokenizer: Any, prompts: list[tuple[str, str]], seed: int
             out = model.generate(
                 ids, attention_mask=(ids != 0).long(), do_sample=True, temperature=TEMPERATURE, top_k=0,
                 max_new_tokens=max(MAX_TOKENS[prompts[i][1]] for i in rows), pad_token_id=0, eos_token_id=3,
+                watermarking_config=watermark,
             )  # fmt: skip
         for i, text in zip(rows, tokenizer.batch_decode(out[:, width:], skip_special_tokens=True), strict=True):
             answers[i] = text
