@@ -53,11 +53,13 @@ class Run:
 
 
 def grid() -> list[Run]:
-    """Most wanted first."""
-    runs = [Run(b, s, e, 2000) for s in (1.0, 0.25, 0.05, 0.01) for e in (1, 3) for b in ("own", "other")]
+    """Most wanted first: the cells of the table, dilution, then a second student of every cell."""
+    cells = [(b, s, e) for s in (1.0, 0.25, 0.05, 0.01) for e in (1, 3) for b in ("own", "other")]
+    runs = [Run(b, s, e, 2000) for b, s, e in cells]
     runs += [Run(b, 1.0, e, 11_000) for e in (1, 3) for b in ("own", "other")]
-    runs += [Run(b, s, e, 2000, 1) for s in (1.0, 0.25, 0.05, 0.01) for e in (1, 3) for b in ("own", "other")]
-    return runs + [Run(b, 1.0, e, 101_000) for e in (1, 3) for b in ("own", "other")]
+    runs += [Run("own", 1.0, 1, 101_000)]
+    runs += [Run(b, s, e, 2000, 1) for b, s, e in cells]
+    return [*runs, Run("other", 1.0, 1, 101000), Run("own", 1.0, 3, 101000), Run("other", 1.0, 3, 101000)]
 
 
 class Workshop:
@@ -317,10 +319,10 @@ def main() -> None:
     jobs += first[:4]
     jobs += [(f"imitator-{b}", lambda b=b: imitator(shop, b)) for b in ("own", "other")]
     jobs += [(f"canary-{b}-{s}", lambda b=b, s=s: canary(shop, b, s)) for s in (0, 1) for b in ("own", "other")]
-    marks = [(s, f, b) for f in (0.1, 0.02, 1.0, 0.0) for s in KEYS for b in ("own", "other") if f or s == "kgw"]
-    jobs += [(f"mark-{s}-{f:g}-{b}", lambda s=s, f=f, b=b: watermarked(shop, s, f, b)) for s, f, b in marks[:2]]
-    jobs += first[4:]
-    jobs += [(f"mark-{s}-{f:g}-{b}", lambda s=s, f=f, b=b: watermarked(shop, s, f, b)) for s, f, b in marks[2:]]
+    marks = [("kgw", 0.1, "own"), ("kgw", 0.1, "other"), ("kgw", 0.02, "own"), ("kgw", 1.0, "own"), ("kgw", 0.0, "own"),
+             ("synthid", 0.1, "own"), ("synthid", 1.0, "own"), ("synthid", 0.02, "own")]  # fmt: skip
+    marked = [(f"mark-{s}-{f:g}-{b}", lambda s=s, f=f, b=b: watermarked(shop, s, f, b)) for s, f, b in marks]
+    jobs += marked[:2] + first[4:16] + marked[2:] + first[16:]
     for name, make in jobs:
         if name.startswith(args.only):
             shop.once(name, make)

@@ -178,26 +178,26 @@ def watermark(
     key: Annotated[Path, typer.Option("--key", help="The watermark's configuration as transformers writes it (JSON).")],
     suspect: Suspect,
     reference: Annotated[str, typer.Option("--reference", "-R", help="hf/ or zoo/: its tokenizer made the marks.")],
-    prompts: Prompts = None, samples: Samples = 1,
+    base: Base = None, control: Control = None, prompts: Prompts = None, samples: Samples = 4,
     max_tokens: Annotated[int, typer.Option("--max-tokens", min=1, help="Length of an answer.")] = 128,
     dummies: Annotated[int, typer.Option("--dummies", min=100, help="Random other keys.")] = 1000,
     pairs: Annotated[int, typer.Option("--pairs", min=200, help="The most pairs to count.")] = 20_000,
     case: Case = None, seed: Seed = 0, json: Json = False, quiet: Quiet = False,
 ) -> int:  # fmt: skip
     """Radioactivity: are the suspect's own words green under the reference's watermark key? Exit 0, 3 or 4."""
-    from .exact.planted import watermark_inputs
+    from .exact.gather import controls_of
+    from .exact.planted import Asking, watermark_inputs
     from .exact.sealed import read_json, read_lines
 
     config = read_json(key)
     if not isinstance(config, dict):
         raise UsageError(f"{key} is no watermark configuration")
     asked = [str(row["prompt"]) for row in read_lines(prompts, "prompt")] if prompts else []
+    asking = Asking(asked, samples, max_tokens, pairs, dummies, seed)
+    specs = controls_of({"suspect": suspect, "base": base}, control or [])
     folder = _folder(reference)
     return _run(
-        lambda store, progress: watermark_inputs(
-            config, suspect, folder, store, prompts=asked, samples=samples, max_tokens=max_tokens, most=pairs,
-            dummies=dummies, seed=seed, progress=progress,
-        ),
+        lambda store, progress: watermark_inputs(config, specs, folder, store, asking, progress),
         "watermark", case, json, quiet,
     )  # fmt: skip
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import UsageError
 from ..types import ExactResult
@@ -30,6 +32,7 @@ BREAKS = (
 )
 LEAST = 4
 STEP = 0.05
+KNOWN = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7)  # shares of secrets known that power and e-value are stated for
 
 
 def plant(templates: Sequence[Mapping[str, Any]], k: int, nonce: str) -> dict[str, Any]:
@@ -108,31 +111,36 @@ def _by_rank(inputs: Mapping[str, Any]) -> tuple[float, float, str, str]:
 def combined_p(ranks: Array, k: int) -> float:
     """P[statistic at least this large] for independent ranks, each uniform on 1 … k; never 0.
 
-    The statistic is Fisher's, sum of log(k / rank), in steps of ``STEP``: on that grid its null distribution is computed
-    exactly, where the usual chi-square would waste a third of the power (ranks are not continuous).
+    The statistic is Fisher's, sum of log(k / rank), in steps of ``STEP``: on that grid its null distribution is
+    computed exactly, where the usual chi-square would waste much of the power (ranks are not continuous).
     """
+    worth, tail = _null(len(ranks), k)
+    return float(tail[worth[ranks.astype(np.int64) - 1].sum()])
+
+
+@lru_cache(maxsize=4)
+def _null(n: int, k: int) -> tuple[NDArray[np.int64], Array]:
+    """What each rank is worth in steps, and P[sum of n such >= s] for every sum s."""
     worth = np.rint(np.log(k / np.arange(1, k + 1)) / STEP).astype(np.int64)
     mass = np.ones(1)
-    for _ in range(len(ranks)):
+    for _ in range(n):
         wider = np.zeros(len(mass) + worth[0])
         for steps in worth:
             wider[steps : steps + len(mass)] += mass / k
         mass = wider
-    total = int(worth[ranks.astype(np.int64) - 1].sum())
-    return float(min(max(mass[total:].sum(), 1e-300), 1.0))
+    return worth, np.clip(mass[::-1].cumsum()[::-1], 1e-300, 1.0)
 
 
 def _rank_power(n: int, k: int) -> str:
-    """With what probability the test rejects if a share of the secrets come out first; 300 simulated suspects."""
+    """With what probability the test rejects if a share of the secrets come out first; 1,000 simulated suspects."""
     rng = np.random.default_rng(0)
-    shares = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7)
-    for share in shares:
-        ranks = np.where(rng.random((300, n)) < share, 1, rng.integers(1, k + 1, (300, n)))
+    for share in KNOWN:
+        ranks = np.where(rng.random((1000, n)) < share, 1, rng.integers(1, k + 1, (1000, n)))
         rate = float(np.mean([combined_p(row, k) <= REJECT for row in ranks]))
         if rate >= 0.9:
             seen = f"would have been detected (p <= {REJECT}) with probability {chance(rate)}"
             return f"a suspect that knows {share:.0%} of the {n} secrets {seen}{measured('canary', n)}"
-    return f"{n} canaries of {k} candidates are too few: even a suspect that knows 70 % of them may go unseen"
+    return f"{n} canaries of {k} candidates are too few: a suspect that knows {KNOWN[-1]:.0%} of them may go unseen"
 
 
 def _by_hits(inputs: Mapping[str, Any]) -> tuple[float, float, str, str]:
@@ -141,29 +149,26 @@ def _by_hits(inputs: Mapping[str, Any]) -> tuple[float, float, str, str]:
     tail = upper_tail(chances)
     p = float(min(tail[total], 1.0))
     # A suspect that knows a share s of the secrets names s + (1 - s) / K of them; the shares are fixed in advance.
-    logs = [
-        np.log(np.where(hits > 0, (s + (1 - s) * chances) / chances, 1 - s)).sum() for s in (0.05, 0.1, 0.25, 0.5, 0.9)
-    ]
+    logs = [np.log(np.where(hits > 0, (s + (1 - s) * chances) / chances, 1 - s)).sum() for s in KNOWN]
     e = float(np.exp(min(np.logaddexp.reduce(logs) - np.log(len(logs)), 690.0)))
     words = f"it named {total} of {n} true secrets ({chances.sum():.1f} expected by chance)"
-    critical = int(np.argmax(tail <= REJECT)) if (tail <= REJECT).any() else None
-    if critical is None:
-        return p, e, words, f"{n} canaries are too few for p <= {REJECT} whatever the suspect says"
-    for share in (0.05, 0.1, 0.2, 0.3, 0.5, 0.7):
+    return p, e, words, _hit_power(tail, chances)
+
+
+def _hit_power(tail: Array, chances: Array) -> str:
+    if not (tail <= REJECT).any():
+        return f"{len(chances)} canaries are too few for p <= {REJECT} whatever the suspect says"
+    critical = int(np.argmax(tail <= REJECT))
+    for share in KNOWN:
         rate = float(upper_tail(share + (1 - share) * chances)[critical])
         if rate >= 0.9:
             break
-    return (
-        p,
-        e,
-        words,
-        f"a suspect that names {share:.0%} of the secrets would have been detected with probability {chance(rate)}",
-    )
+    return f"a suspect that names {share:.0%} of the secrets would have been detected with probability {chance(rate)}"
 
 
 def upper_tail(chances: Array) -> Array:
     """P[at least h hits], h = 0 … n, of independent hits with these chances; by convolution, never 0."""
     mass = np.ones(1)
-    for chance_ in chances:
-        mass = np.convolve(mass, [1 - chance_, chance_])
+    for hit in chances:
+        mass = np.convolve(mass, [1 - hit, hit])
     return np.asarray(np.maximum(mass[::-1].cumsum()[::-1], 1e-300))

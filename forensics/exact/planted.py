@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -112,40 +112,56 @@ def _introduced(document: Mapping[str, Any], template: str | None) -> Request:
     return Request("twins", document["id"], prompt="\n")
 
 
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What a watermark test asks: prompts, answers a prompt, their length; and how much it counts."""
+
+    prompts: Sequence[str] = ()
+    samples: int = 1
+    max_tokens: int = 128
+    most: int = 20_000
+    dummies: int = watermark.DUMMIES
+    seed: int = 0
+
+
 async def watermark_inputs(
-    config: Mapping[str, Any], suspect: str, tokenizer: Path, store: Store, *, prompts: Sequence[str] = (),
-    samples: int = 1, max_tokens: int = 128, most: int = 20_000, dummies: int = watermark.DUMMIES, seed: int = 0,
+    config: Mapping[str, Any], specs: Mapping[str, str], tokenizer: Path, store: Store, asking: Asking,
     progress: Listener = silent,
 ) -> dict[str, Any]:  # fmt: skip
-    """The suspect's answers, cut by the reference's tokenizer, counted under the key and under dummy keys.
+    """Answers of the suspect and of controls to the same prompts, cut by the reference's tokenizer, counted under the
+    key and under dummy keys. A ``file/`` party brings its own prompts.
 
-    A ``file/`` suspect brings its own prompts. Errors: `UsageError` without prompts, or a tokenizer that can't be read.
+    Errors: `UsageError` without prompts, or for a tokenizer that can't be read.
     """
-    watermark.scheme(config)
-    asked, said = await _answers(suspect, store, prompts, samples, max_tokens, progress)
+    size = watermark.width(config)
     encode, vocab = _tokenizer(tokenizer)
-    ngrams = watermark.unique_ngrams(encode(asked), encode(said), watermark.width(config))
-    counted = watermark.count(watermark.subset(ngrams, most, seed), config, vocab, seed, dummies)
-    return {"test": "watermark", "key": key_name(config), "seed": seed, "parties": {"suspect": suspect}, **counted}
+    counts = {}
+    for name, spec in specs.items():
+        asked, said = await _answers(name, spec, store, asking, progress)
+        counts[name] = watermark.ngram_counts(encode(asked), encode(said), size)
+    suspect = counts.pop("suspect")
+    ngrams, weight = watermark.weighted(suspect, list(counts.values()), asking.most, asking.seed)
+    counted = watermark.count(ngrams, weight, config, vocab, asking.seed, asking.dummies)
+    return {"test": "watermark", "key": key_name(config), "seed": asking.seed, "parties": dict(specs), **counted}
 
 
 async def _answers(
-    suspect: str, store: Store, prompts: Sequence[str], samples: int, max_tokens: int, progress: Listener
+    name: str, spec: str, store: Store, asking: Asking, progress: Listener
 ) -> tuple[list[str], list[str]]:
-    if suspect.startswith("file/") and not prompts:
-        rows = read_answers(suspect.removeprefix("file/")).answers
+    if spec.startswith("file/") and not asking.prompts:
+        rows = read_answers(spec.removeprefix("file/")).answers
         good = [a for a in rows if a.text and a.finish not in ("filter", "error")]
-        return [_question(a) for a in good], [a.text or "" for a in good]
-    if not prompts:
-        raise UsageError("nothing to ask the suspect: give --prompts FILE (JSON Lines with prompt)")
-    async with panel({"suspect": suspect}, store, progress) as models:
+        return [_question(a) for a in good], [(a.text or "").strip() for a in good]
+    if not asking.prompts:
+        raise UsageError(f"nothing to ask {spec}: give --prompts FILE (JSON Lines with prompt)")
+    async with panel({name: spec}, store, progress) as models:
         requests = [
-            chat(p, f"watermark-{i}", "watermark", sample=k, sampling=Sampling(max_tokens=max_tokens, seed=k))
-            for i, p in enumerate(prompts) for k in range(samples)
+            chat(p, f"watermark-{i}", "watermark", sample=k, sampling=Sampling(max_tokens=asking.max_tokens, seed=k))
+            for i, p in enumerate(asking.prompts) for k in range(asking.samples)
         ]  # fmt: skip
-        said = await models.said("suspect", requests)
-    good_rows = [(r.messages[0].content, t) for r, t in zip(requests, said, strict=True) if t]
-    return [p for p, _ in good_rows], [t for _, t in good_rows]
+        said = await models.said(name, requests)
+    answered = [(r.messages[0].content, t) for r, t in zip(requests, said, strict=True) if t]
+    return [p for p, _ in answered], [t for _, t in answered]
 
 
 def _question(answer: Answer) -> str:

@@ -2,13 +2,15 @@
 
 A watermark's key is a random number. A model that was not trained on text marked with it is independent of it, so every
 (context, token) pair that it writes is green with the key's own probability, whatever the pair. Training on marked text
-makes a model "radioactive". Each pair counts once, and not at all where its context stood in the prompt: repeated or
-copied pairs are one observation. The hashing is that of transformers' own processors.
+makes a model "radioactive". Each different pair counts once, with a weight that knows nothing of the key: 1, or, where
+controls were asked the same, how much more often the suspect writes the pair than they do. Contexts that stood in the
+prompt don't count. The hashing is that of transformers' own processors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,10 +21,11 @@ from ..errors import UsageError
 from ..types import ExactResult
 from .words import REJECT, measured
 
-Ngrams = NDArray[np.int64]
+Ints = NDArray[np.int64]
 DUMMIES = 1000
 LEAST = 200  # pairs
-BETS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
+TILTS = (0.5, 1.0, 2.0, 4.0, 8.0)  # stakes of the e-value, in standard deviations; it averages over them
+LEVELS, STEPS = 12, 2  # largest weight, and weights to one unit of the Pearson residual
 CELLS = 2_000_000
 ASSUMES = (
     "the key was drawn at random and kept secret, and pairs are hashed independently (the dummy keys show whether they "
@@ -37,53 +40,72 @@ BREAKS = (
 def judge(inputs: Mapping[str, Any]) -> ExactResult:
     """Are the suspect's words green under the reference's watermark key more often than chance?
 
-    ``hits`` of ``trials`` green at chance ``gamma``; ``dummies``: hits under random other keys. p = P[Bin(trials,
-    gamma) >= hits] as long as the dummy keys scatter as that says, else their rank alone, (1 + #{dummies >= hits}) /
-    (D + 1). e averages likelihood ratios over green shares fixed in advance. ``n``: unique (context, token) pairs.
+    ``levels``: weight, trials and green hits of all pairs of that weight; T = sum of weight x hits; ``gamma``: the
+    chance of green; ``dummies``: T under random other keys. p = P[T' >= T], exact for weighted binomials, as long as
+    the dummy keys scatter as that says, else their rank alone, (1 + #{dummies >= T}) / (D + 1). ``n``: different pairs.
     """
-    from scipy.stats import binom
-
-    hits, trials, gamma = int(inputs["hits"]), int(inputs["trials"]), float(inputs["gamma"])
     result = ExactResult("watermark", "ok", assumes=ASSUMES, breaks=BREAKS, randomness=f"watermark {inputs['key']}")
     result = replace(result, n=int(inputs["pairs"]))
     if result.n < LEAST:
-        return replace(result, status="insufficient", reason=f"{result.n} unique pairs, {LEAST} are needed")
-    dummies = np.array(inputs["dummies"], dtype=np.float64)
-    rank = (1 + int((dummies >= hits).sum())) / (1 + len(dummies))
-    analytic = max(float(binom.sf(hits - 1, trials, gamma)), 1e-300)
-    agree = _agree(dummies, trials, gamma)
+        return replace(result, status="insufficient", reason=f"{result.n} different pairs, {LEAST} are needed")
+    weight, trials, hits = np.array(inputs["levels"], dtype=np.int64).T
+    gamma, dummies = float(inputs["gamma"]), np.array(inputs["dummies"], dtype=np.float64)
+    total, mean = int((weight * hits).sum()), float((weight * trials).sum() * gamma)
+    deviation = float(np.sqrt((weight**2 * trials).sum() * gamma * (1 - gamma)))
+    rank = (1 + int((dummies >= total).sum())) / (1 + len(dummies))
+    analytic = weighted_tail(weight, trials, gamma, total)
+    agree = _agree(dummies, mean, deviation)
     p = analytic if agree else rank
     found = "marked text of this key was in the suspect's training" if p <= REJECT else "no sign of marked text"
+    up = weight > 0
     finding = (
-        f"{found}: {hits / trials:.4f} of {trials:,} green ({gamma:.2f} by chance); analytic p {analytic:.2g}, rank "
-        f"among {len(dummies):,} dummy keys p {rank:.2g}" + ("" if agree else "; the dummy keys scatter otherwise than "
-        "independent pairs would, so only the rank counts")
-    )  # fmt: skip
-    e = _e(hits, trials, gamma) if agree else None
-    return replace(result, p=p, e=e, finding=finding, power="" if p <= REJECT else _power(trials, gamma))
+        f"{found}: {hits[up].sum() / trials[up].sum():.4f} of the pairs it favours are green ({gamma:.2f} by chance), "
+        f"{(total - mean) / deviation:+.1f} standard deviations in all; analytic p {analytic:.2g}, rank among "
+        f"{len(dummies):,} dummy keys p {rank:.2g}"
+    )
+    if not agree:
+        finding += "; the dummy keys scatter otherwise than independent pairs would, so only the rank counts"
+    e = _e(weight, trials, gamma, total, deviation) if agree else None
+    return replace(
+        result, p=p, e=e, finding=finding, power="" if p <= REJECT else _power(deviation, weight, trials, gamma)
+    )
 
 
-def _agree(dummies: NDArray[np.float64], trials: int, gamma: float) -> bool:
-    """Whether dummy keys have the binomial's mean, and no more than its variance (4.5 standard errors)."""
-    count, variance = len(dummies), trials * gamma * (1 - gamma)
-    centre = abs(dummies.mean() - trials * gamma) / np.sqrt(variance / count)
-    return bool(centre < 4.5 and dummies.var(ddof=1) < variance * (1 + 4.5 * np.sqrt(2 / (count - 1))))
+def weighted_tail(weight: Ints, trials: Ints, gamma: float, total: int) -> float:
+    """P[sum of weight x Bin(trials, gamma) >= total], by convolution; never 0."""
+    from scipy.stats import binom
+
+    mass, floor = np.ones(1), int((weight * trials)[weight < 0].sum())  # a negative weight counts what is not green
+    for w, n in zip(weight, trials, strict=True):
+        if w and n:
+            part = np.zeros(abs(w) * n + 1)
+            part[:: abs(w)] = binom.pmf(np.arange(n + 1), n, gamma if w > 0 else 1 - gamma)
+            kept = np.flatnonzero(part > 1e-320)
+            wide = np.zeros(len(mass) + len(part) - 1)
+            wide[kept[0] : kept[-1] + len(mass)] = np.convolve(part[kept[0] : kept[-1] + 1], mass)
+            mass = wide
+    return float(np.clip(mass[max(total - floor, 0) :].sum(), 1e-300, 1.0))
 
 
-def _e(hits: int, trials: int, gamma: float) -> float:
-    logs = []
-    for bet in BETS:
-        share = gamma + bet * (1 - gamma)
-        logs.append(hits * np.log(share / gamma) + (trials - hits) * np.log((1 - share) / (1 - gamma)))
+def _agree(dummies: NDArray[np.float64], mean: float, deviation: float) -> bool:
+    """Whether dummy keys have the mean of independent pairs, and no more than their variance (4.5 standard errors)."""
+    count = len(dummies)
+    centred = abs(dummies.mean() - mean) * np.sqrt(count) / deviation
+    return bool(centred < 4.5 and dummies.var(ddof=1) < deviation**2 * (1 + 4.5 * np.sqrt(2 / (count - 1))))
+
+
+def _e(weight: Ints, trials: Ints, gamma: float, total: int, deviation: float) -> float:
+    logs = [t / deviation * total - (trials * np.log1p(gamma * np.expm1(t / deviation * weight))).sum() for t in TILTS]
     return float(np.exp(min(np.logaddexp.reduce(logs) - np.log(len(logs)), 690.0)))
 
 
-def _power(trials: int, gamma: float) -> str:
+def _power(deviation: float, weight: Ints, trials: Ints, gamma: float) -> str:
     from scipy.stats import norm
 
-    least = (norm.isf(REJECT) + norm.ppf(0.9)) * np.sqrt(gamma * (1 - gamma) / trials)
-    shown = f"a green share of {gamma + least:.4f} instead of {gamma:.2f} would have been detected"
-    return f"{shown} at p <= {REJECT} with probability .90{measured('watermark', trials)}"
+    up = int((weight * trials)[weight > 0].sum())
+    least = (norm.isf(REJECT) + norm.ppf(0.9)) * deviation / up
+    shown = f"a (weighted) green share of {gamma + least:.4f} instead of {gamma:.2f} among the pairs it favours"
+    return f"{shown} would have been detected at p <= {REJECT} with probability .90{measured('watermark', up)}"
 
 
 # -- pairs and their colours
@@ -114,45 +136,68 @@ def width(config: Mapping[str, Any]) -> int:
     return max(2, int(config.get("context_width", 1))) if own else 2  # lefthash reads the last token alone
 
 
-def unique_ngrams(prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]], size: int) -> Ngrams:
-    """All different n-grams ``(n, size)`` of the answers whose context (all but the last token) is not in its prompt.
+def ngram_counts(
+    prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]], size: int
+) -> Counter[tuple[int, ...]]:
+    """How often each n-gram of ``size`` tokens occurs in the answers, where its context (all but the last token) is not
+    in the answer's prompt.
 
     Contexts of token 0 alone are left out: KGW's hash multiplies by it, which gives every key the same list.
     """
-    found: dict[tuple[int, ...], None] = {}
+    found: Counter[tuple[int, ...]] = Counter()
     for prompt, answer in zip(prompts, answers, strict=True):
         asked = {tuple(prompt[i : i + size - 1]) for i in range(len(prompt) - size + 2)}
         for i in range(len(answer) - size + 1):
             gram = tuple(answer[i : i + size])
             if gram[:-1] not in asked and any(gram[:-1]):
-                found[gram] = None
-    return np.array(list(found), dtype=np.int64).reshape(-1, size)
+                found[gram] += 1
+    return found
 
 
-def subset(ngrams: Ngrams, most: int, seed: int) -> Ngrams:
-    """At most so many n-grams, chosen without the key."""
-    if len(ngrams) <= most:
-        return ngrams
-    return ngrams[np.sort(np.random.default_rng(seed).choice(len(ngrams), most, replace=False))]
+def weighted(
+    suspect: Counter[tuple[int, ...]], controls: Sequence[Counter[tuple[int, ...]]], most: int, seed: int
+) -> tuple[Ints, Ints]:
+    """Different n-grams ``(n, size)`` and their weights ``(n,)``, at most so many, chosen without the key.
+
+    Without controls every n-gram of the suspect weighs 1. With them the weight is the Pearson residual of the suspect's
+    count s against the controls' r (scaled to the same total), (s - r) / sqrt(s + r + 1), in half units, capped.
+    """
+    grams = sorted(set(suspect).union(*controls))
+    if not controls:
+        ngrams, weight = np.array(grams, dtype=np.int64), np.ones(len(grams), np.int64)
+    else:
+        s = np.array([suspect[g] for g in grams], dtype=np.float64)
+        r = np.array([sum(c[g] for c in controls) for g in grams], dtype=np.float64)
+        r *= s.sum() / max(r.sum(), 1.0)
+        residual = (s - r) / np.sqrt(s + r + 1)
+        weight = np.clip(np.rint(STEPS * residual), -LEVELS, LEVELS).astype(np.int64)
+        ngrams, weight = np.array(grams, dtype=np.int64)[weight != 0], weight[weight != 0]
+    if len(ngrams) > most:
+        kept = np.sort(np.random.default_rng(seed).choice(len(ngrams), most, replace=False))
+        ngrams, weight = ngrams[kept], weight[kept]
+    return ngrams, weight
 
 
-def count(ngrams: Ngrams, config: Mapping[str, Any], vocab: int, seed: int, dummies: int = DUMMIES) -> dict[str, Any]:
-    """Hits under the true key and under random others: ``hits``, ``trials``, ``gamma``, ``pairs``, ``dummies``."""
-    counted = _synthid if scheme(config) == "synthid" else _kgw
-    hits, trials, gamma = counted(ngrams, config, vocab, np.random.default_rng(seed), dummies)
-    return {
-        "hits": int(hits[0]),
-        "trials": trials,
-        "gamma": gamma,
-        "pairs": len(ngrams),
-        "dummies": [int(h) for h in hits[1:]],
-    }
+def count(
+    ngrams: Ints, weight: Ints, config: Mapping[str, Any], vocab: int, seed: int, dummies: int = DUMMIES
+) -> dict[str, Any]:
+    """What `judge` reads: ``levels``, ``gamma``, ``pairs``, and T under ``dummies`` random other keys."""
+    if not len(ngrams):
+        return {"levels": [], "gamma": 0.5, "pairs": 0, "dummies": []}
+    synthid = scheme(config) == "synthid"
+    depth, gamma, greens = (_synthid if synthid else _kgw)(ngrams, config, vocab, np.random.default_rng(seed), dummies)
+    true = next(greens)
+    values = np.unique(weight)
+    levels = [[int(w), int((weight == w).sum()) * depth, int(true[weight == w].sum())] for w in values]
+    totals = [int((weight * g).sum()) for g in greens]
+    return {"levels": levels, "gamma": gamma, "pairs": len(ngrams), "dummies": totals}
 
 
-def _kgw(
-    ngrams: Ngrams, config: Mapping[str, Any], vocab: int, rng: np.random.Generator, dummies: int
-) -> tuple[NDArray[np.int64], int, float]:
-    """Green tokens per key. A greenlist is drawn once per key and context, because the library hashes one at a time."""
+Greens = tuple[int, float, Iterator[Ints]]  # depth, chance of green, hits of each n-gram: the true key's, then dummies'
+
+
+def _kgw(ngrams: Ints, config: Mapping[str, Any], vocab: int, rng: np.random.Generator, dummies: int) -> Greens:
+    """A greenlist is drawn once per key and context, because the library hashes one at a time."""
     import torch
     from transformers import WatermarkLogitsProcessor
 
@@ -161,42 +206,47 @@ def _kgw(
     own = config.get("seeding_scheme", "lefthash") == "selfhash"
     keys = [int(config["hashing_key"]), *(int(k) for k in rng.integers(1, 2**31 - 1, dummies))]
     contexts, place = np.unique(ngrams if own else ngrams[:, :-1], axis=0, return_inverse=True)
-    order = np.argsort(place, kind="stable")
-    groups = np.split(ngrams[order, -1], np.cumsum(np.bincount(place))[:-1])
+    groups = np.split(np.argsort(place, kind="stable"), np.cumsum(np.bincount(place))[:-1])
     heads = [torch.tensor(c) for c in contexts]
-    hits = np.zeros(len(keys), np.int64)
     processor = WatermarkLogitsProcessor(vocab, "cpu", hashing_key=keys[0], **given)
-    green = np.zeros(vocab, bool)
-    for k, key in enumerate(keys):
-        if own:  # its table is shuffled by the key
-            processor = WatermarkLogitsProcessor(vocab, "cpu", hashing_key=key, **given)
-        processor.hash_key = key
-        for head, tokens in zip(heads, groups, strict=True):
-            ids = processor._get_greenlist_ids(head).numpy()
-            green[ids] = True
-            hits[k] += green[tokens].sum()
-            green[ids] = False
-    return hits, len(ngrams), processor.greenlist_size / vocab
+
+    def each() -> Iterator[Ints]:
+        made, green, out = processor, np.zeros(vocab, np.int64), np.zeros(len(ngrams), np.int64)
+        for key in keys:
+            if own:  # its table is shuffled by the key
+                made = WatermarkLogitsProcessor(vocab, "cpu", hashing_key=key, **given)
+            made.hash_key = key
+            for head, rows in zip(heads, groups, strict=True):
+                ids = made._get_greenlist_ids(head).numpy()
+                green[ids] = 1
+                out[rows] = green[ngrams[rows, -1]]
+                green[ids] = 0
+            yield out.copy()
+
+    return 1, processor.greenlist_size / vocab, each()
 
 
-def _synthid(
-    ngrams: Ngrams, config: Mapping[str, Any], vocab: int, rng: np.random.Generator, dummies: int
-) -> tuple[NDArray[np.int64], int, float]:
-    """Sum of g-values over depths, per key; all dummy keys are hashed at once as if they were further depths."""
+def _synthid(ngrams: Ints, config: Mapping[str, Any], vocab: int, rng: np.random.Generator, dummies: int) -> Greens:
+    """Sum of g-values over depths; dummy keys are hashed many at once, as if they were further depths."""
     import torch
     from transformers import SynthIDTextWatermarkLogitsProcessor
 
     depth = len(config["keys"])
-    keys = [*map(int, config["keys"]), *(int(k) for k in rng.integers(0, 2**31 - 1, dummies * depth))]
-    table = int(config.get("sampling_table_size", 2**16))
-    processor = SynthIDTextWatermarkLogitsProcessor(
-        ngram_len=int(config["ngram_len"]), keys=keys, sampling_table_size=table, context_history_size=1,
-        sampling_table_seed=int(config.get("sampling_table_seed", 0)), device=torch.device("cpu"),
-    )  # fmt: skip
-    totals = np.zeros(len(keys), np.int64)
-    step = max(1, CELLS // len(keys))
-    for start in range(0, len(ngrams), step):
-        grams = torch.tensor(ngrams[start : start + step])[None]
-        totals += processor.sample_g_values(processor.compute_ngram_keys(grams))[0].sum(0).numpy()
-    share = float(processor.sampling_table.double().mean())  # the public table is not perfectly balanced
-    return totals.reshape(dummies + 1, depth).sum(axis=1), len(ngrams) * depth, share
+    keys = np.vstack([np.array(config["keys"]), rng.integers(0, 2**31 - 1, (dummies, depth))])
+    given = {
+        "ngram_len": int(config["ngram_len"]), "sampling_table_size": int(config.get("sampling_table_size", 2**16)),
+        "sampling_table_seed": int(config.get("sampling_table_seed", 0)), "context_history_size": 1,
+        "device": torch.device("cpu"),
+    }  # fmt: skip
+    grams = torch.tensor(ngrams)[None]
+    table = SynthIDTextWatermarkLogitsProcessor(keys=[0], **given).sampling_table
+
+    def each() -> Iterator[Ints]:
+        step = max(1, CELLS // (len(ngrams) * depth))
+        for start in range(0, len(keys), step):
+            part = keys[start : start + step]
+            made = SynthIDTextWatermarkLogitsProcessor(keys=[int(k) for k in part.ravel()], **given)
+            found = made.sample_g_values(made.compute_ngram_keys(grams))[0].numpy()
+            yield from found.reshape(len(ngrams), len(part), depth).sum(axis=2).T
+
+    return depth, float(table.double().mean()), each()  # the public table is not perfectly balanced
