@@ -157,9 +157,9 @@ def exact(report: Report) -> Table:
         note = words.STATUS[x.status] + (f" ({one_line(x.reason)})" if x.reason else "")
         rows.append((
             one_line(x.test), one_line(x.finding or x.against), n.count(x.n), n.probability(x.p), n.e_value(x.e), note,
-            one_line(x.assumes) or n.NONE,
+            one_line(x.power) or n.NONE, one_line(x.assumes) or n.NONE, one_line(x.breaks) or n.NONE,
         ))  # fmt: skip
-    head = columns("Test | Finding | n# | p# | e# | Status | Holds because")
+    head = columns("Test | Finding | n# | p# | e# | Status | Would have detected | Holds because | Broken by")
     return Table("Exact tests", head, tuple(rows), words.NO_EXACT)
 
 

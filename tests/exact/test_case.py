@@ -15,7 +15,7 @@ from forensics.errors import EvidenceError
 from forensics.exact import EXACT, recompute
 from forensics.exact.case import keep, kept
 from forensics.exact.combine import combined, e_of_p
-from forensics.types import ExactResult
+from forensics.types import ExactResult, sha256
 
 RNG = np.random.default_rng(0)
 INPUTS = {
@@ -41,8 +41,9 @@ def test_every_test_recomputes_from_the_case_alone(name: str, tmp_path: Path) ->
         assert keep(store, name, INPUTS[name]) == result  # not a second time
         assert len(kept(store)) == 1
     with Store(path, must_exist=True) as store:
-        (stored,) = kept(store)
-        assert recompute(store.body(stored.inputs)) == stored == result
+        (stored,), (entry,) = kept(store), store.entries("exact-input")
+        assert recompute(store.body(entry.raw)) == stored == result
+        assert stored.inputs == sha256(store.body(entry.raw))
     assert 0 < (result.p or 0) <= 1
     assert result.assumes
     assert result.breaks
