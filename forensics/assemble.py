@@ -274,6 +274,13 @@ def _lengths(plan: Plan, sample: Sample) -> list[str]:
     return []
 
 
+def _brief(conditions: Mapping[str, Any]) -> dict[str, Any]:
+    """The conditions with the prompts' keys counted and hashed, and numbers as every view prints them."""
+    out = {k: sig(v) if isinstance(v, float) else v for k, v in conditions.items()}
+    keys = out.pop("prompts", ())
+    return out | {"prompts": {"count": len(keys), "sha256": sha256(canonical(keys))}}
+
+
 def _manifest(
     plan: Plan, store: Store, conditions: Mapping[str, Any], population: Population | None, judged: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -289,7 +296,7 @@ def _manifest(
         "suite_digest": plan.suite_digest,
         "seed": plan.config.seed,
         "judged": dict(judged),
-        "conditions": dict(conditions),
+        "conditions": _brief(conditions),
         "population": None
         if population is None
         else {"name": population.name, "digest": population.digest, "lineages": lineages},

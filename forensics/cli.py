@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from . import cli_custody, cli_fingerprint, cli_validate
+from . import cli_attribute, cli_custody, cli_fingerprint, cli_population
 from .cli_custody import Manifest, Sign, check_manifest, write_manifest
 from .cli_exact import exact_app
 from .cli_output import Json, Output, check_outputs, is_case, load_record, print_report, save, show, table, write
@@ -33,8 +33,6 @@ zoo_app = typer.Typer(
 )
 app.add_typer(zoo_app)
 app.add_typer(exact_app)
-for command in (cli_custody.verify, cli_custody.redact, cli_validate.validate):
-    app.command()(command)
 app.add_typer(cli_fingerprint.app)
 
 Suspect = Annotated[
@@ -353,6 +351,17 @@ def _finish(record: Report, output: list[Path] | None, json: bool, quiet: bool) 
         print_report(record)
     write(record, output or [], quiet)
     return record.exit_code
+
+
+OTHERS = (
+    cli_attribute.attribute,
+    cli_population.calibrate,
+    cli_population.validate,
+    cli_custody.verify,
+    cli_custody.redact,
+)
+for command in OTHERS:
+    app.command()(command)
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,7 @@ class Corpus:
 
 
 def read_corpus(manifest: str | Path) -> Corpus:
-    """All answers of a manifest, paired. Errors: `UsageError` for a file that is missing or has too little in common."""
+    """All answers of a manifest, paired. Errors: `UsageError` for a file that is missing or has nothing in common."""
     models = read_manifest(manifest)
     files = {m.name: read_answers(m.path) for m in models}
     paired = pair(files, need=tuple(files))

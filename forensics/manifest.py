@@ -94,7 +94,7 @@ def _plain(name: str) -> str:
 
 
 def related(suspect: Model, candidate: Model) -> str | None:
-    """"copied weights" or "same model" where the suspect is documented to come from the candidate itself."""
+    """ "copied weights" or "same model" where the suspect is documented to come from the candidate itself."""
     kinds = {"self": "weight descendant", "same": "same model, prompted otherwise"}
     return next((kinds[kind] for kind, name in suspect.parents if is_named(name, candidate)), None)
 

@@ -6,11 +6,10 @@ withheld, and never outside ``bounds``.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .serial import dump, load
+from .serial import indented, load
 from .types import WIRE, Capabilities, Decision, Role, Status, sha256
 
 SCHEMA_VERSION = "1.0"
@@ -222,9 +221,9 @@ class GroupRow:
 class TeacherRow:
     """One candidate's column: its students against models that it did not teach, lineages equal on both sides.
 
-    A rule that only knows who the candidate is has an AUC of .5 in every column. ``columns``: (one comparator alone, its
-    AUC in the column), ``length_only`` the rule that reads lengths. ``interval``: null with fewer than three lineages
-    under Hp.
+    A rule that only knows who the candidate is has an AUC of .5 in every column. ``columns``: (one comparator alone,
+    its AUC in the column), ``length_only`` the rule that reads lengths. ``interval``: null with fewer than three
+    lineages under Hp.
     """
 
     __pydantic_config__ = WIRE
@@ -258,7 +257,7 @@ class ValidationRecord:
 
     ``scores``: the comparators that were fused. ``tippett``: (llr, share of Hp at or above it, share of Hd).
     ``cross_entropy``: (log10 prior odds, bits lost by the system, after PAV, by LR = 1). ``columns``: (one comparator
-    alone, its AUC). ``kinds``: by kind of pair. ``teachers``: within each candidate's column, where the population has several.
+    alone, its AUC). ``kinds``: by kind of pair. ``teachers``: within each candidate's column, where there are several.
     """
 
     __pydantic_config__ = WIRE
@@ -288,20 +287,12 @@ class ValidationRecord:
 
     def to_json(self) -> str:
         """JSON text like `Report.to_json`'s."""
-        return _pretty(self)
+        return indented(self)
 
 
 def sig(value: float) -> float:
     """Six significant digits: enough for any use, and the same in every view."""
     return float(f"{value:.6g}")
-
-
-def _pretty(value: Any) -> str:
-    import json
-
-    text = json.dumps(json.loads(dump(value)), ensure_ascii=False, indent=2) + "\n"
-    # JSON itself escapes only the controls below U+0020; a terminal obeys those of U+007F to U+009F too.
-    return re.sub("[\x7f-\x9f]", lambda m: f"\\u{ord(m[0]):04x}", text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,7 +333,7 @@ class Report:
 
     def to_json(self) -> str:
         """The record as JSON text, two-space indented, newline at the end; the same report gives the same text."""
-        return _pretty(self)
+        return indented(self)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Report:

@@ -25,6 +25,23 @@ def dump(value: Any) -> bytes:
     return out
 
 
+def lines(value: Any) -> str:
+    """The same as text with a value a line: a file that version control can show the changes of."""
+    import json
+
+    return json.dumps(json.loads(dump(value)), indent=0, ensure_ascii=False) + "\n"
+
+
+def indented(value: Any) -> str:
+    """JSON text for people and programs, two-space indented, newline at the end."""
+    import json
+    import re
+
+    text = json.dumps(json.loads(dump(value)), ensure_ascii=False, indent=2) + "\n"
+    # JSON itself escapes only the controls below U+0020; a terminal obeys those of U+007F to U+009F too.
+    return re.sub("[\x7f-\x9f]", lambda m: f"\\u{ord(m[0]):04x}", text)
+
+
 def load(cls: type[T], data: bytes) -> T:
     """A dataclass from JSON bytes. Errors: pydantic's ValidationError."""
     value: T = adapter(cls).validate_json(data)

@@ -81,7 +81,9 @@ def teachers(v: ValidationRecord) -> Table:
         alone = (f"{value:.3f}" for _, value in t.columns)
         rows.append((one_line(t.name), f"{t.lineages[0]} / {t.lineages[1]}", found, "0.500", length, *alone))
     names = " | ".join(f"{name}#" for name in v.scores)
-    head = columns(f"Teacher | Lineages, Hp / Hd# | AUC within the column# | Text-blind rule# | Length alone# | {names}")
+    head = columns(
+        f"Teacher | Lineages, Hp / Hd# | AUC within the column# | Text-blind rule# | Length alone# | {names}"
+    )
     return Table("Within one teacher's column", head, tuple(rows))
 
 

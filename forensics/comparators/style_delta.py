@@ -77,7 +77,7 @@ class StyleDelta:
         return out
 
 
-@lru_cache(maxsize=1 << 14)
+@lru_cache(maxsize=1 << 16)
 def features_of(text: str) -> Array:
     """Fingerprint features ``(F,)``. Kept: ablations leave most texts as they are, self-checks read all again."""
     from fingerprints import vector

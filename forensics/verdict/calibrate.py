@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -124,11 +125,14 @@ def _differs(key: str, expected: Any, case: Mapping[str, Any]) -> str | None:
         low, high = expected
         if found is not None and low <= found <= high:
             return None
-        return f"it covers suspects {10**low:.2g} to {10**high:.2g} times as wordy as the reference, not {10 ** (found or 0):.2g}"
+        span = f"{10**low:.2g} to {10**high:.2g}"
+        return f"it covers suspects {span} times as wordy as the reference, not {10 ** (found or 0):.2g}"
     if key == "one_sided_length":
         why = "suspect and reference write about equally much and no control does: add controls of that length"
         return why if found is None or found > expected else None
-    return None if found == expected else f"its {key.replace('_', ' ')} is {_short(expected)}, the case's {_short(found)}"
+    return (
+        None if found == expected else f"its {key.replace('_', ' ')} is {_short(expected)}, the case's {_short(found)}"
+    )
 
 
 def _short(value: Any) -> str:
@@ -138,14 +142,25 @@ def _short(value: Any) -> str:
 
 @lru_cache
 def load_population(name: str) -> Population:
-    """A shipped population by name. Errors: `UsageError`."""
+    """A shipped population by name, or one that `forensics calibrate` wrote, NAME.json. Errors: `UsageError`."""
+    from pydantic import ValidationError
+
     from ..registry import unknown
     from ..serial import load
 
-    path = resources.files("forensics.populations") / f"{name}.json"
-    if not path.is_file():
+    path: Any = resources.files("forensics.populations") / f"{name}.json"
+    if name.endswith(".json"):
+        path = Path(name)
+        if not path.is_file():
+            raise UsageError(f"no such population: {name}")
+    elif not path.is_file():
         raise UsageError(unknown("population", name, shipped_populations()))
-    return load(Population, path.read_bytes())
+    try:
+        return load(Population, path.read_bytes())
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise UsageError(f"{name} is not a population: {where}: {first['msg'].lower()}") from error
 
 
 def shipped_populations() -> tuple[str, ...]:
@@ -158,8 +173,8 @@ class Fusion:
     """L2-regularised logistic fusion with the prior odds removed.
 
     llr(x) = (w·z + b) / ln 10, z = (x - mean) / sd over the population's pairs. Each hypothesis weighs the same, and
-    within it each lineage the same (see `lineage_weights`); weights sum to the number of lineages, so that the regularisation
-    knows how little is independent.
+    within it each lineage the same (see `lineage_weights`); weights sum to the number of lineages, so that the
+    regularisation knows how little is independent.
     """
 
     def __init__(self, x: Array, label: Labels, weight: Array, strength: float = REGULARISATION) -> None:
@@ -307,7 +322,8 @@ class Calibration:
         """How many lineages the fit rests on, under Hp and under Hd."""
         t = self.table
         used = t.weight > 0
-        return tuple(len({g for g, v, u in zip(t.lineage, t.label, used, strict=True) if u and v == k}) for k in (1, 0))  # type: ignore[return-value]
+        names = np.array(t.lineage)
+        return len(set(names[used & (t.label == 1)])), len(set(names[used & (t.label == 0)]))
 
     @cached_property
     def strength(self) -> float:
@@ -330,7 +346,8 @@ class Calibration:
     def bounds(self) -> tuple[float, float]:
         """[-log10 N, log10 N], N the smaller number of lineages, tightened by ELUB on the held-out llrs."""
         label, weight = self.table.label, self.table.weight
-        hp, hd = (Rated(self.held_out[label == k], weight[label == k], n) for k, n in zip((1, 0), self.sizes, strict=True))
+        sides = zip((1, 0), self.sizes, strict=True)
+        hp, hd = (Rated(self.held_out[label == k], weight[label == k], n) for k, n in sides)
         low, high = size_bounds(min(self.sizes))
         tight_low, tight_high = elub(hp, hd)
         return max(low, tight_low), min(high, tight_high)

@@ -133,7 +133,9 @@ def _same_model_verdict(alike: str, lr: LikelihoodRatio | None, power: str | Non
     )
     reasons = [alike]
     if lr is not None:
-        reasons.append(f"the passive llr ({lr.llr:+.2f}) is withheld: its population holds no pairs with shared weights")
+        reasons.append(
+            f"the passive llr ({lr.llr:+.2f}) is withheld: no labelled pair of its population shares weights"
+        )
     other = ("a suspect trained on far more of the reference's outputs than any student of the population",)
     return Verdict("shared-source", None, wording, tuple(reasons), other, power)
 

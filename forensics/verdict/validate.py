@@ -53,10 +53,12 @@ class HeldOut:
     def __init__(self, calibration: Calibration) -> None:
         label = calibration.table.label
         self.llr = np.clip(calibration.held_out, *calibration.bounds)
-        self.hp: Mask = label == 1
-        self.hd: Mask = label == 0
         self.names = np.array(calibration.table.lineage)
         self._weight = calibration.table.weight
+        # A column without students weighs nothing; its pairs still count as errors where they mislead.
+        self.hp: Mask = (label == 1) & (self._weight > 0)
+        self.hd: Mask = (label == 0) & (self._weight > 0)
+        self._wrong = {"LR >= 10 under Hd": (label == 0, self.llr), "LR <= 1/10 under Hp": (label == 1, -self.llr)}
 
     @property
     def sides(self) -> tuple[Array, Array]:
@@ -97,10 +99,7 @@ class HeldOut:
     def errors(self) -> tuple[ErrorRate, ...]:
         """Lineages with any pair that misleads strongly, on either side."""
         out = []
-        for name, side, wrong in (
-            ("LR >= 10 under Hd", self.hd, self.llr),
-            ("LR <= 1/10 under Hp", self.hp, -self.llr),
-        ):
+        for name, (side, wrong) in self._wrong.items():
             worst = [wrong[rows].max() for rows in _by_lineage(self.names, side)]
             hits, n = sum(bool(w >= STRONG) for w in worst), len(worst)
             out.append(ErrorRate(name, hits, n, sig(hits / n), sig(upper_bound(hits, n))))
@@ -123,10 +122,10 @@ class HeldOut:
 
     def pav(self) -> tuple[PavStep, ...]:
         """The blocks of the recalibration, in order."""
-        best = np.empty(len(self.llr))
+        best = np.full(len(self.llr), np.nan)
         best[self.hp], best[self.hd] = pav(*self.sides, **self.weights)
         out = []
-        for value in np.unique(best):
+        for value in np.unique(best[self.hp | self.hd]):
             rows = best == value
             mine = self.llr[rows]
             hp, hd = int(self.hp[rows].sum()), int(self.hd[rows].sum())

@@ -25,7 +25,7 @@ from ..comparators import COMPARATORS
 from ..config import AuditConfig
 from ..plan import Party, Plan, gather, make_plan
 from ..probes import load_suite
-from ..serial import dump
+from ..serial import lines
 from ..store import Store
 from ..types import Capabilities
 from ..verdict.calibrate import Pair, Population
@@ -124,7 +124,7 @@ def build_population(
     made = {"providers": ["zoo"], **kept, "min_controls": CONTROLS}
     pairs = tuple(scored[job.suspect, job.candidate] for job in work)
     population = Population("zoo", CARD, made, COMPARATORS.names(), pairs)
-    out.write_text(json.dumps(json.loads(dump(population)), indent=0) + "\n")
+    out.write_text(lines(population), encoding="utf-8")
     return population
 
 
