@@ -71,16 +71,17 @@ def nearest(profile: Profile, library: Library, families: Sequence[str] | None =
         raise ValueError("no family of features that both the fingerprint and the library were measured on")
     scale = Scale.of([entry.profile.only(chosen) for entry in library.entries])
     models = scale.place([entry.profile.only(chosen).mean for entry in library.entries])
-    distances = deltas(scale.place([profile.only(chosen).mean]), models)[0]
-    between = deltas(models, models)
+    # Rounded, so that distances which are equal but for the order of a sum stand in the order of names.
+    distances = deltas(scale.place([profile.only(chosen).mean]), models)[0].round(9)
+    between = deltas(models, models).round(9)
     apart = _unrelated(library.entries)
     background = np.sort(between[np.triu(apart)])
     closest = np.where(apart, between, np.inf).min(axis=1)
     shares = np.searchsorted(background, distances, side="left") / max(len(background), 1)
     digest = profile.digest
     neighbours = [
-        Neighbour(e.name, e.vendor, e.family, float(d), float(share), e.profile.digest == digest)
-        for e, d, share in zip(library.entries, distances, shares, strict=True)
+        Neighbour(e.name, e.vendor, e.family, d, float(share), e.profile.digest == digest)
+        for e, d, share in zip(library.entries, distances.tolist(), shares, strict=True)
     ]
     return Nearest(
         tuple(sorted(neighbours, key=lambda n: (n.distance, n.name))), chosen, int((scale.weight > 0).sum()),

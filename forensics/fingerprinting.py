@@ -56,7 +56,8 @@ def measure(path: Path, *, families: Sequence[str], name: str | None = None, ski
     replies = (completion(file, answer, "") for answer in file.answers)
     texts = [reply.text for reply in replies if reply.usable and reply.text is not None]
     found = Fingerprint.from_texts(texts, families)
-    return Profile(name or _stem(path), found, len(texts), prompt_set(a.key for a in file.answers))
+    made = Profile(name or _stem(path), found, len(texts), prompt_set(a.key for a in file.answers))
+    return Profile.from_json(made.to_json())  # rounded as if stored: a file and its fingerprint give the same numbers
 
 
 def open_profile(source: Path, *, families: str | None = None, skip_bad: bool = False) -> Profile:
@@ -110,7 +111,7 @@ def _stem(path: Path) -> str:
     """The file's name without the endings that say how it is stored; `vicuna-7b-v1.3` keeps its version."""
     while path.suffix in (".jsonl", ".json", ".ndjson", ".eval", ".gz", ".zst"):
         path = path.with_suffix("")
-    return path.name
+    return path.name.encode("utf-8", "replace").decode()
 
 
 def _rows(manifest: Path) -> list[dict[str, str]]:

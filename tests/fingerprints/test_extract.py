@@ -1,5 +1,6 @@
 import math
 import time
+import tracemalloc
 from collections.abc import Iterator
 
 import numpy as np
@@ -129,6 +130,19 @@ def test_251_answers_take_little_time() -> None:
     matrix(answers, PLAIN)
     # Measured 0.3 s; processor time, because test machines are busy.
     assert time.process_time() - start < 2
+
+
+def test_a_stream_of_answers_takes_no_more_memory_when_it_is_longer() -> None:
+    def peak(count: int) -> int:
+        tracemalloc.start()
+        Fingerprint.from_texts((f"Answer {i}: " + "some words, and more of them. " * 20 for i in range(count)), PLAIN)
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    peak(5)
+    # Ten times the answers; rows that were kept would add 400 * 414 * 8 bytes, more than the whole of it.
+    assert peak(400) < 1.2 * peak(40)
 
 
 def test_ngrams() -> None:

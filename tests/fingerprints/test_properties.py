@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fingerprints import (
@@ -34,6 +34,7 @@ unfenced = st.text(st.characters(exclude_characters="`~")) | st.lists(
 ).map("".join)
 
 
+@settings(deadline=None)  # the first one loads the tagger
 @given(texts)
 @example("a" + "!" * 500)
 @example("a\n" * 100)
@@ -45,6 +46,7 @@ def test_features_are_nan_or_within_their_bounds(text: str) -> None:
     assert (values[known] <= UPPER[known]).all()
 
 
+@settings(deadline=None)
 @given(unfenced)
 @example("One two. Three four five.\n\nSix!")
 @example("word " * 60 + "and other things " * 20)
