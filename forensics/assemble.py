@@ -130,8 +130,8 @@ def exact_record(e: ExactResult) -> ExactRecord:
     """One exact result as the record has it."""
     return ExactRecord(
         e.test,
-        sig(e.p),
-        sig(e.e),
+        _sig(e.p),
+        _sig(e.e),
         e.n,
         e.status,
         e.reason,
