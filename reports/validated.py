@@ -12,7 +12,7 @@ from forensics.record import GroupRow, ValidationRecord
 from . import charts, svg, words
 from . import numbers as n
 from . import text as texts
-from .tables import Table, columns
+from .tables import Column, Table, columns
 from .text import one_line
 
 if TYPE_CHECKING:
@@ -78,13 +78,12 @@ def teachers(v: ValidationRecord) -> Table:
     for t in v.teachers:
         found = f"{t.auc:.3f}" if t.interval is None else _with_interval(t.auc, t.interval)
         length = n.NONE if t.length_only is None else f"{t.length_only:.3f}"
-        alone = (f"{value:.3f}" for _, value in t.columns)
+        known = dict(t.columns)
+        alone = (f"{known[name]:.3f}" if name in known else n.NONE for name in v.scores)
         rows.append((one_line(t.name), f"{t.lineages[0]} / {t.lineages[1]}", found, "0.500", length, *alone))
-    names = " | ".join(f"{name}#" for name in v.scores)
-    head = columns(
-        f"Teacher | Lineages, Hp / Hd# | AUC within the column# | Text-blind rule# | Length alone# | {names}"
-    )
-    return Table("Within one teacher's column", head, tuple(rows))
+    head = columns("Teacher | Lineages, Hp / Hd# | AUC within the column# | Text-blind rule# | Length alone#")
+    alone_too = tuple(Column(one_line(name), True) for name in v.scores)
+    return Table("Within one teacher's column", (*head, *alone_too), tuple(rows))
 
 
 def cards(v: ValidationRecord, here: float | None = None) -> list[Card]:

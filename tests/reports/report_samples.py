@@ -134,11 +134,7 @@ VALIDATION = ValidationRecord(
     ((-1.90309, 1.0, 1.0), (0.0, 0.88, 0.14), (1.0, 0.44, 0.025), (1.90309, 0.2, 0.0)),
     (PavStep(-1.90309, -1.2, 0, 220, None), PavStep(-1.1, 0.7, 70, 250, -0.08), PavStep(0.8, 1.90309, 90, 10, 1.43)),
     ((-1.0, 0.3, 0.28, 0.44), (0.0, 0.412, 0.372, 1.0), (1.0, 0.33, 0.3, 0.44)),
-    (
-        TeacherRow(
-            "meridian-large", (40, 40), 0.95, (0.9, 0.99), 0.52, (("cross-likelihood", 0.93), ("answer-overlap", 0.81))
-        ),
-    ),
+    (TeacherRow("meridian-large", (40, 40), 0.95, (0.9, 0.99), 0.52, (("answer-overlap", 0.81),)),),
 )
 CONFOUNDERS = (
     Confounder("Shared base model", "weights were compared", "Fine-tunes of one base resemble each other."),
