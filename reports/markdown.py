@@ -89,6 +89,8 @@ def _sections(report: Report) -> list[Block]:
     evidence = tables.evidence(report)
     closeness = f"{escape(words.NEAREST)}\n\n{table(tables.closeness(report))}"
     exact = "A lane of its own, never mixed into the llr above.\n\n" + table(tables.exact(report))
+    if report.exact:
+        exact += "\n\n" + table(tables.exact_words(report))
     baselines = f"{escape(words.BASELINES)}\n\n{table(tables.baselines(report))}"
     return [
         Block("Evidence", f"## Evidence\n\n{table(evidence)}", 90),

@@ -151,16 +151,21 @@ def ablations(report: Report) -> Table:
 
 
 def exact(report: Report) -> Table:
-    """The exact lane."""
+    """The exact lane: what was found."""
     rows = []
     for x in report.exact:
         note = words.STATUS[x.status] + (f" ({one_line(x.reason)})" if x.reason else "")
         rows.append((
             one_line(x.test), one_line(x.finding or x.against), n.count(x.n), n.probability(x.p), n.e_value(x.e), note,
-            one_line(x.power) or n.NONE, one_line(x.assumes) or n.NONE, one_line(x.breaks) or n.NONE,
         ))  # fmt: skip
-    head = columns("Test | Finding | n# | p# | e# | Status | Would have detected | Holds because | Broken by")
-    return Table("Exact tests", head, tuple(rows), words.NO_EXACT)
+    return Table("Exact tests", columns("Test | Finding | n# | p# | e# | Status"), tuple(rows), words.NO_EXACT)
+
+
+def exact_words(report: Report) -> Table:
+    """The exact lane: why each result holds, what would break it, what it could have found."""
+    rows = [(one_line(x.test), *(one_line(t) or n.NONE for t in (x.assumes, x.breaks, x.power))) for x in report.exact]
+    head = columns("Test | Holds because | Broken by | Would have detected")
+    return Table("What the exact tests rest on", head, tuple(dict.fromkeys(rows)), words.NO_EXACT)
 
 
 def confounders(report: Report) -> Table:

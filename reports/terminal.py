@@ -40,6 +40,8 @@ def print_report(report: Report, console: Console) -> None:
     _section(console, "Evidence", _evidence(record))
     _section(console, "Closeness", _table(tables.closeness(record), console.width), words.NEAREST)
     _section(console, "Exact tests", _table(tables.exact(record), console.width))
+    if record.exact:
+        console.print(_table(tables.exact_words(record), console.width))
     for t in validated.all_tables(record.validation)[:2] if record.validation else ():
         _section(console, t.title, _table(t, console.width))
     _section(console, "Baselines", _table(tables.baselines(record), console.width))
