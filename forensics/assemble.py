@@ -276,8 +276,8 @@ def _lengths(plan: Plan, sample: Sample) -> list[str]:
 
 def _brief(conditions: Mapping[str, Any]) -> dict[str, Any]:
     """The conditions with the prompts' keys counted and hashed, and numbers as every view prints them."""
-    out = {k: sig(v) if isinstance(v, float) else v for k, v in conditions.items()}
-    keys = out.pop("prompts", ())
+    keys: Sequence[str] = conditions.get("prompts", ())
+    out = {k: sig(v) if isinstance(v, float) else v for k, v in conditions.items() if k != "prompts"}
     return out | {"prompts": {"count": len(keys), "sha256": sha256(canonical(keys))}}
 
 

@@ -47,7 +47,7 @@ C = TypeVar("C", bound="Comparator")
 
 def quick(comparator: C, resamples: int) -> C:
     """The same comparator without ablations and with few resamples, where it has such options."""
-    known = {f.name for f in fields(comparator)} if is_dataclass(comparator) else set()
+    known: set[str] = {f.name for f in fields(comparator)} if is_dataclass(comparator) else set()
     wanted = {"ablate": False, "resamples": resamples}
     return replace(comparator, **{k: v for k, v in wanted.items() if k in known})  # type: ignore[type-var]
 

@@ -60,8 +60,11 @@ class OverRepresented:
                         closeness_of(observed[0], texts.names), ablations)  # fmt: skip
 
     def _ablations(self, cut: Callable[[str], str]) -> dict[str, Callable[[str], str]]:
-        changed = {label: view for label, view in views().items() if label != "first 40 words"}
-        return {"all words": str, **{k: lambda text, view=v: cut(view(text)) for k, v in changed.items()}}
+        def after(view: Callable[[str], str]) -> Callable[[str], str]:
+            return lambda text: cut(view(text))
+
+        changed = {label: after(view) for label, view in views().items() if label != "first 40 words"}
+        return {"all words": str, **changed}
 
     def _value(self, texts: Texts, view: Callable[[str], str]) -> float:
         found = closeness(self.shares(texts, view), len(texts.columns), even(texts.n_items))
@@ -89,7 +92,7 @@ class OverRepresented:
 
 def even(n: int) -> Array:
     """Equal item weights ``(1, n)``."""
-    return np.full((1, n), 1.0 / n, dtype=np.float32)  # type: ignore[return-value]
+    return np.full((1, n), 1.0 / n, dtype=np.float32)
 
 
 def closeness(shares: Any, parties: int, weights: Array) -> Array:

@@ -8,7 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fingerprints import FAMILIES, PLAIN, Entry, Fingerprint, LibraryError, Profile, feature_names, load_library, write_library
+from fingerprints import (
+    FAMILIES,
+    PLAIN,
+    Entry,
+    Fingerprint,
+    LibraryError,
+    Profile,
+    feature_names,
+    load_library,
+    write_library,
+)
 from fingerprints.library import MANIFEST, SHIPPED, file_name
 from fingerprints.profile import prompt_set
 
@@ -174,9 +184,7 @@ def test_shipped_fingerprints_come_from_their_answers(corpus: Path) -> None:
 def test_the_shipped_library_is_built_again_byte_for_byte(corpus: Path, tmp_path: Path) -> None:
     from forensics.fingerprinting import build_library
 
-    made, left_out = build_library(
-        corpus.parent / "models.csv", tmp_path, families=PLAIN, source=load_library().source
-    )
+    made, left_out = build_library(corpus.parent / "models.csv", tmp_path, families=PLAIN, source=load_library().source)
     assert not left_out
     assert made.digest == load_library().digest
     assert all(path.read_bytes() == (SHIPPED / path.name).read_bytes() for path in tmp_path.iterdir())
