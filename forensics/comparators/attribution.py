@@ -23,8 +23,9 @@ class Attribution:
     Terms t: words and n-grams up to ``ngram`` that at least ``common`` of the candidates' answers use, so that topics
     play no part. For candidate j with term counts n_j(t) (answers that use t) and the field's rates p(t):
     w_j(t) = ln [ (n_j(t) + m p(t)) / (N_j + m) / p(t) ], an informative Dirichlet prior of mass m (Monroe, Colaresi &
-    Quinn 2008). c_ij = mean of w_j(t) over the terms of S's answer to item i, w learnt on the half of the items that i
-    is not in. Unit: nats per term. Null hypothesis: the candidate is not S's teacher.
+    Quinn 2008). c_ij = mean of w_j(t) over the terms of S's answer to item i, less the same mean for the other controls'
+    answers to it (j's typicality); w is learnt on the half of the items that i is not in. Unit: nats per term. Null
+    hypothesis: the candidate is not S's teacher.
 
     Where the case has the suspect's base, or an earlier release of it, c_ij of the base's answer is subtracted: the
     *change*, not the level. The level holds all that S's makers, base and era have in common with somebody; the change
@@ -35,7 +36,7 @@ class Attribution:
     unit: str = "nats per term"
     families: frozenset[str] = TEXT_FAMILIES
     ngram: int = 3
-    common: float = 0.015
+    common: float = 0.05
     prior: float = 2000.0
     ablate: bool = True
     resamples: int = RESAMPLES
@@ -65,8 +66,12 @@ class Attribution:
         values = self.log_odds(columns[0], columns[1:], index % 2)
         if base is not None:
             told = presence(tuple(view(t or "") for t in base), self.ngram, BUCKETS)
-            values = values - self.log_odds(told, columns[1:], index % 2)
+            values -= self.log_odds(told, columns[1:], index % 2)
             values[[t is None for t in base]] = np.nan
+        else:
+            controls = [self.log_odds(m, columns[1:], index % 2) for m in columns[2:]]
+            for j in range(values.shape[1]):
+                values[:, j] -= np.mean([c[:, j] for k, c in enumerate(controls, 1) if k != j], axis=0)
         return by_item(texts.units, values)[0]
 
     def log_odds(self, asked: Any, candidates: list[Any], half: Any) -> Array:
