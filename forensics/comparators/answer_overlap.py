@@ -14,6 +14,9 @@ from .base import RESAMPLES, Array, by_item, complete_texts, point, relative
 
 TEXT_FAMILIES = frozenset({"writing", "layout", "reasoning", "facts", "choice", "continuation", "multilingual"})
 
+TERMS = 1 << 20
+UNITS = 4096  # units counted at a time
+
 
 @dataclass(frozen=True, slots=True)
 class AnswerOverlap:
@@ -53,26 +56,35 @@ class AnswerOverlap:
         return without_length(self.cosines(texts), texts)
 
     def cosines(self, texts: list[list[str]]) -> Array:
-        """Cosines ``(n_units, 1 + K)`` of column 0 (S) with every other column."""
-        from scipy.sparse import vstack
+        """Cosines ``(n_units, 1 + K)`` of column 0 (S) with every other column.
+
+        Counted in blocks of units, twice where there are several: n-grams of all answers at once would fill the memory.
+        """
         from sklearn.feature_extraction.text import TfidfTransformer
 
-        counts = [hashed(tuple(column), self.ngram) for column in texts]
-        idf = TfidfTransformer(sublinear_tf=True).fit(vstack(counts))
-        suspect, *others = (idf.transform(c) for c in counts)
-        cosines = [np.asarray(suspect.multiply(other).sum(axis=1)).ravel() for other in others]
-        # A text without one word has no direction: it resembles nobody, itself included.
-        return np.asarray(np.stack(cosines, axis=1), dtype=np.float64)
+        n = len(texts[0])
+        blocks = [slice(start, start + UNITS) for start in range(0, n, UNITS)]
+        count = hashed if len(blocks) == 1 else hashed.__wrapped__
+        seen = sum(np.bincount(count(tuple(c[b]), self.ngram).indices, minlength=TERMS) for b in blocks for c in texts)
+        idf = TfidfTransformer(sublinear_tf=True)
+        idf.idf_ = (np.log((1.0 + n * len(texts)) / (1.0 + seen)) + 1.0).astype(np.float32)
+        out = np.empty((n, len(texts) - 1))
+        for b in blocks:
+            suspect, *others = (idf.transform(count(tuple(c[b]), self.ngram)) for c in texts)
+            # A text without one word has no direction: it resembles nobody, itself included.
+            out[b] = np.stack([np.asarray(suspect.multiply(other).sum(axis=1)).ravel() for other in others], axis=1)
+        return out
 
 
 @lru_cache(maxsize=128)
 def hashed(texts: tuple[str, ...], ngram: int) -> Any:
-    """Sparse n-gram counts ``(n_texts, 2**20)``. Kept, because self-checks and power read the same columns again."""
+    """Sparse n-gram counts ``(n_texts, TERMS)``. Kept, because self-checks and power read the same columns again."""
     from sklearn.feature_extraction.text import HashingVectorizer
 
     vectoriser = HashingVectorizer(
-        token_pattern=r"(?u)\w+|[^\w\s]", ngram_range=(1, ngram), alternate_sign=False, norm=None, dtype=np.float32
-    )
+        token_pattern=r"(?u)\w+|[^\w\s]", ngram_range=(1, ngram), n_features=TERMS, alternate_sign=False, norm=None,
+        dtype=np.float32,
+    )  # fmt: skip
     return vectoriser.transform(texts)
 
 

@@ -90,12 +90,24 @@ def complete_texts(name: str, sample: Sample, *, min_words: int = 0) -> Texts | 
     columns = [usable_texts(c) for c in (sample.suspect, *sample.candidates.values())]
     rows = [i for i, cells in enumerate(zip(*columns, strict=True))
             if all(t is not None and (not min_words or len(t.split()) >= min_words) for t in cells)]  # fmt: skip
-    units = [sample.units[i] for i in rows]
+    units = by_prompt([sample.units[i] for i in rows])
     n_items = len({u.item for u in units})
     problem = shortage(n_items, len(sample.controls)) or repetition(units, [str(columns[0][i]) for i in rows])
     if problem:
         return abstain(name, "insufficient", problem, n=n_items)
     return Texts(units, [[str(c[i]) for i in rows] for c in columns], list(sample.candidates), n_items)
+
+
+def by_prompt(units: Sequence[Unit]) -> list[Unit]:
+    """The units, those that ask the same under several item ids as draws of the first one: a repeated prompt is one
+    observation."""
+    first: dict[object, str] = {}
+    out = []
+    for unit in units:
+        asked = (unit.request.messages, unit.request.prompt)
+        item = first.setdefault(asked, unit.item) if any(asked) else unit.item
+        out.append(unit if item == unit.item else replace(unit, item=item))
+    return out
 
 
 def item_rows(units: Sequence[Unit]) -> tuple[NDArray[np.intp], list[str]]:

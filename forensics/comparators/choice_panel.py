@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..types import Sample, Score
-from .base import MIN_ITEMS, Array, Texts, abstain, complete_texts, item_rows, point, relative
+from .base import MIN_ITEMS, RESAMPLES, Array, Texts, abstain, complete_texts, item_rows, point, relative
 
 WORD = re.compile(r"\w+(?:['’-]\w+)*")
 LONGEST_READ = 200  # characters of an answer that are looked at
@@ -48,6 +48,7 @@ class ChoicePanel:
     families: frozenset[str] = frozenset({"choice", "writing"})
     min_draws: int = 5
     ablate: bool = True
+    resamples: int = RESAMPLES
 
     def compare(self, sample: Sample, rng: np.random.Generator) -> Score:
         """See the class; needs texts only, and many draws of an item."""
@@ -67,7 +68,8 @@ class ChoicePanel:
         if np.isfinite(closeness).all(axis=1).sum() < MIN_ITEMS:
             why = f"the suspect shares an answer with any candidate on fewer than {MIN_ITEMS} of {asked} items"
             return abstain(self.name, "insufficient", why, n=asked)
-        return relative(self.name, closeness, texts.names, rng, ablations=self._ablations(texts, panel, divergence))
+        ablations = self._ablations(texts, panel, divergence)
+        return relative(self.name, closeness, texts.names, rng, resamples=self.resamples, ablations=ablations)
 
     def _panel(self, texts: Texts, written: bool = False) -> list[list[list[str]]]:
         """Choices by item, party and draw, of the items that count."""
