@@ -145,10 +145,8 @@ class Scale:
 
 def deltas(one: Vector, other: Vector) -> Vector:
     """Distances `(n, m)` between rows that `Scale.place` has placed."""
-    from scipy.spatial.distance import cdist
-
-    found: Vector = cdist(one, other, "cityblock")
-    return found
+    # City-block distance; to import scipy.spatial for it takes longer than all of the command's own work.
+    return np.array([np.abs(other - row).sum(axis=1) for row in one])
 
 
 def _moments(values: Vector) -> tuple[Vector, Vector]:

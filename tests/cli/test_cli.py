@@ -55,7 +55,19 @@ def test_help_is_quick_and_light() -> None:
 
 
 def test_every_command_has_help() -> None:
-    for command in ("demo", "audit", "collect", "compare", "report", "doctor", "list", "init", "verify", "redact"):
+    for command in (
+        "demo",
+        "audit",
+        "collect",
+        "compare",
+        "report",
+        "doctor",
+        "list",
+        "init",
+        "verify",
+        "redact",
+        "fingerprint",
+    ):
         found = run(command, "--help")
         assert found.returncode == 0
         assert found.stdout.startswith("Usage:")

@@ -48,6 +48,18 @@ def test_distance_by_hand() -> None:
     assert [n.distance for n in only.neighbours] == pytest.approx([0.5, 0.5, 1.5])
 
 
+def test_families_weigh_alike_however_many_features_they_have() -> None:
+    steps = zip(FIELD.entries, (0.3, 0.5, 0.7), strict=True)
+    field = library(*(Entry(profile(e.name, {A: m, B: m, C: m}), e.vendor, e.family) for e, m in steps))
+    # layout: mean of |z| = .5 (A) and 0 (B); openers: |z| = 0 (C).
+    found = nearest(profile("own", {A: 0.4, B: 0.5, C: 0.5}), field)
+    assert found.neighbours[0].distance == pytest.approx(0.5 * (0.5 + 0) / 2)
+
+
+def test_a_pair_as_far_as_this_one_is_not_nearer() -> None:
+    assert [n.nearer for n in nearest(FIELD.entries[1].profile, FIELD).neighbours[:2]] == [0.0, 0.0]
+
+
 def test_the_background_by_hand() -> None:
     found = nearest(profile("own", {A: 0.4, C: 0.2}), FIELD)
     c = 0.6 / math.sqrt(0.12)

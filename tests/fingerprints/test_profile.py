@@ -113,7 +113,7 @@ def test_what_is_no_fingerprint_is_refused_in_one_line(data: bytes, message: str
 
 @given(st.binary() | st.text().map(str.encode))
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
-    with pytest.raises(ValueError, match="^no fingerprint: "):
+    with pytest.raises(ValueError, match=r"^no fingerprint: "):
         Profile.from_json(data)
 
 
