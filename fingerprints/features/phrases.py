@@ -9,13 +9,13 @@ from fingerprints.reading import Reading
 
 # Words that carry habit rather than subject: connectives, hedges, contractions, and the stock vocabulary of assistants.
 _WORDS = """
-however therefore additionally furthermore moreover overall ultimately essentially typically generally often usually
+therefore additionally furthermore moreover overall ultimately essentially typically generally often usually
 especially specifically particularly significantly various several numerous important importantly crucial essential key
 vital ensure ensuring provide provides providing include includes including help helps helping create creating allow
 allows allowing consider considering potential unique comprehensive effective valuable significant common specific
 different particular notable delve tapestry testament landscape realm journey vibrant intricate nuanced foster
 leverage navigate showcase underscore highlight enhance robust seamless remember note please yes first second finally
-then next instead likely perhaps maybe really actually simply quite enough always never people things way lot etc
+next instead likely perhaps maybe really actually simply quite enough always never people things way lot etc
 it's don't can't i'm you're that's there's isn't doesn't let's you'll i'll they're we're i've won't cannot
 """
 _PHRASES = """

@@ -141,7 +141,7 @@ def test_a_stream_of_answers_takes_no_more_memory_when_it_is_longer() -> None:
         return most
 
     peak(5)
-    # Ten times the answers; rows that were kept would add 400 * 414 * 8 bytes, more than the whole of it.
+    # Ten times the answers; rows that were kept would add 400 * 412 * 8 bytes, more than the whole of it.
     assert peak(400) < 1.2 * peak(40)
 
 

@@ -1,10 +1,12 @@
 """Each family on a text whose values can be checked by hand."""
 
 import math
+import sys
+import time
 
 import pytest
 
-from fingerprints import FAMILIES, feature_names, load_family, vector
+from fingerprints import FAMILIES, PLAIN, feature_names, load_family, vector, words
 from fingerprints.features.function_words import NAMES as FUNCTION_WORDS
 from fingerprints.features.structure import moving_type_token_ratio
 
@@ -204,6 +206,64 @@ def test_layout_rates_are_cut() -> None:
 )
 def test_openers(text: str, flags: set[str]) -> None:
     assert_values("openers", text, **dict.fromkeys(flags, 1.0))
+
+
+def test_phrases() -> None:
+    # Fifteen words. "in addition to" holds "in addition", and no phrase runs across the end of a sentence (Such as).
+    text = "However, it’s such as in addition to that. The most of all. Such\n\nas this"
+    expected = ["it's", "such as", "in addition", "in addition to", "the most"]
+    assert_values("phrases", text, **dict.fromkeys(expected, 1 / 15))
+
+
+def test_phrases_count_every_occurrence_outside_code() -> None:
+    assert_values("phrases", "For example: for example.\n```\nfor example\n```", **{"for example": 2 / 4})
+
+
+def test_phrase_list() -> None:
+    names = load_family("phrases").names
+    assert all(name == name.lower() == " ".join(words(name)) for name in names)
+    assert not {name for name in names if " " not in name} & set(FUNCTION_WORDS)
+
+
+def test_pos_templates() -> None:
+    # Tagged as pronoun past adverb, ing noun | pronoun modal verb determiner noun preposition determiner noun.
+    text = "She went home, making coffee. “I can see the end of the day.”"
+    counts = {"noun": 3, "adverb": 1, "verb": 1, "past_form": 1, "ing_form": 1, "modal": 1, "determiner": 2}
+    counts |= {"pronoun": 2, "preposition": 1, "noun_of_noun": 1, "modal_verb": 1, "trailing_ing": 1, "object": 1}
+    counts |= {"subject_verb": 1, "subject_modal": 1}
+    assert_values("pos-templates", text, starts_pronoun=1.0, **{name: n / 13 for name, n in counts.items()})
+
+
+def test_pos_templates_split_contractions_and_know_lists() -> None:
+    # pronoun auxiliary adverb | adverb, pronoun modal verb adjective, adjective, conjunction adjective noun
+    values = measure("pos-templates", "It isn't. However, he will read red, green, and blue books.")
+    assert values["auxiliary"] == values["modal"] == pytest.approx(1 / 12)  # It is n't However he will read red ...
+    assert values["starts_adverb_comma"] == 0.5
+    assert values["listed_adjectives"] == values["subject_modal"] == pytest.approx(1 / 12)
+
+
+@pytest.mark.parametrize("text", ["Привет мир, это текст", "漢字漢字", "zxqv wvut qqqp", "🙂 … !"])
+def test_pos_templates_abstain_where_the_text_is_not_english(text: str) -> None:
+    assert list(vector(text, ["pos-templates"])) == [NAN] * len(feature_names(["pos-templates"]))
+
+
+def test_pos_templates_look_at_the_first_5000_tokens() -> None:
+    values = measure("pos-templates", "The dog ran. " * 1250 + "Cats sleep and cats eat. " * 2000)
+    assert values["starts_determiner"] == 1.0
+    start = time.process_time()
+    hostile = "the " * 3000 + " ".join(f"qzx{i}vwk{i}jjqzxvwkjjqzxvwk" for i in range(30_000))
+    measure("pos-templates", hostile)
+    # Measured 2 s: at most 5,000 invented words of 20 characters are looked at. Without the limits it takes a minute.
+    assert time.process_time() - start < 15
+
+
+def test_a_family_without_its_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "HanTa", None)  # what an import finds where it is not installed
+    assert "pip install 'distillation-forensics[pos]'" in load_family("pos-templates").missing()
+    with pytest.raises(ModuleNotFoundError, match="HanTa"):
+        vector("text", ["pos-templates"])
+    assert not any(load_family(name).missing() for name in PLAIN)
+    assert len(vector("text")) == len(feature_names())  # the others do not miss it
 
 
 @pytest.mark.parametrize("family", FAMILIES)
