@@ -128,8 +128,11 @@ def nearest_(
             _dump({**_head(profile), "neighbours": [], "caveat": CAVEAT})
         return _enough(profile)
     field = open_library(library)
+    absent = [family for family in profile.families if family not in field.families]
+    if families is not None and absent:
+        raise UsageError(f"the library was not measured on {absent[0]}: build one with --manifest and --families")
     try:
-        found = nearest(profile, field, [f for f in profile.families if f in field.families] or None)
+        found = nearest(profile, field)
     except ValueError as error:
         raise UsageError(f"{source}: {error}") from error
     if json:

@@ -167,6 +167,9 @@ def test_mistakes_are_one_line(models: Path, library: Path, tmp_path: Path) -> N
     assert "row 2 has no name or no file" in one_line(
         run("build", "--manifest", tmp_path / "models.csv", "-o", tmp_path / "y"), 2
     )
+    assert "library was not measured on pos-templates" in one_line(
+        run("nearest", file, "--families", "layout,pos-templates", "--library", library), 2
+    )
     run("build", file, "-o", out, "--families", "layout")
     assert "not measured on the family 'openers'" in one_line(
         run("nearest", out, "--families", "openers", "--library", library), 2
