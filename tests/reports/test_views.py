@@ -108,8 +108,8 @@ def _cells(rows: list[list[str]]) -> list[list[str]]:
     return [[" ".join(cell.replace("\\", "").split()) for cell in row] for row in rows]
 
 
-@pytest.mark.parametrize("name", ["ratios", "exact", "exact_words", "relations", "closeness", "baselines", "confounders", "parties",
-                                  "ablations", "self_checks"])  # fmt: skip
+@pytest.mark.parametrize("name", ["ratios", "exact", "exact_words", "relations", "closeness", "baselines",
+                                  "confounders", "parties", "ablations", "self_checks"])  # fmt: skip
 def test_every_table_is_the_same_on_the_page_and_in_markdown(name: str) -> None:
     from reports import tables, text
 
