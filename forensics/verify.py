@@ -9,13 +9,14 @@ them to a day and a person is a signed manifest, or a chain head that the other 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from . import attest
 from .audit import judge
+from .backends.openai_parse import parse
 from .errors import EvidenceError, ForensicsError, UsageError
 from .exact import recompute
 from .plan import asked, stored_plan
@@ -24,10 +25,11 @@ from .protocol import stored_protocol
 from .record import Report
 from .serial import load
 from .store import Store, check_seal
-from .types import Completion, ExactResult, Listener, sha256, silent
+from .types import Completion, ExactResult, Listener, Request, sha256, silent
 
 State = Literal["ok", "open"]
 TOLERANCE = 2e-5  # of numbers with six digits, judged with other versions of the numerical libraries
+SERVERS = ("openai", "api")  # providers whose raw bytes are a server's answer, and can be read again
 MACHINE = ("versions", "code")  # parts of a report's manifest that may differ between two machines
 
 
@@ -129,8 +131,9 @@ def _case(
         redacted = f"; {gone} bodies are redacted, their commitments stand" if gone else ""
         yield Check("chain", "ok", f"{len(store)} entries to {store.head[:16]}{redacted}")
         yield from _order(store)
-        answers(store)
-        yield Check("answers", "ok", "each belongs to the request and the bytes that it names")
+        read = answers(store)
+        more = f", and {read} were read again from these bytes" if read else ""
+        yield Check("answers", "ok", f"each belongs to the request and the bytes that it names{more}")
         if report is not None:
             _same_chain(report, store)
         yield from _exact(store)
@@ -157,8 +160,10 @@ def _order(store: Store) -> Iterator[Check]:
     yield Check("protocol", "ok", "probes and analysis were fixed before the first request")
 
 
-def answers(store: Store) -> None:
-    """Every parsed answer names the request and the raw bytes that it stands beside. Errors: `EvidenceError`."""
+def answers(store: Store) -> int:
+    """Every parsed answer names the request and the raw bytes that it stands beside, and where a server's own bytes
+    were kept they are read again. Returns how many were. Errors: `EvidenceError`."""
+    known, count = _requests(store), 0
     for kind in ("answer", "failure"):
         for entry in store.entries(kind):
             if any(store.redacted(d) for d in (entry.request, entry.parsed, entry.raw)):
@@ -168,6 +173,25 @@ def answers(store: Store) -> None:
                 raise EvidenceError(f"entry {entry.seq}: the answer belongs to another request")
             if done.raw_digest is not None and done.raw_digest != sha256(store.body(entry.raw)):
                 raise EvidenceError(f"entry {entry.seq}: the answer was not read from the bytes that came with it")
+            request = known.get(done.request_digest)
+            if kind == "answer" and request is not None and entry.party.partition("/")[0] in SERVERS:
+                made = parse(store.body(entry.raw), request, done.received_at)
+                if replace(made, error=done.error) != done:
+                    raise EvidenceError(
+                        f"entry {entry.seq}: the server's bytes give another answer than the stored one"
+                    )
+                count += 1
+    return count
+
+
+def _requests(store: Store) -> dict[str, Request]:
+    """Every request of the plan by its digest; none where the plan is missing or redacted."""
+    entry = next(store.entries("plan"), None)
+    if entry is None or store.redacted(entry.raw):
+        return {}
+    plan = stored_plan(store)
+    scored = [r for authors in plan.scorings(store).values() for rs in authors.values() for r in rs if r is not None]
+    return {r.digest: r for r in (*plan.requests, *plan.redraws(), *scored)}
 
 
 def _same_chain(report: Report, store: Store) -> None:
@@ -214,7 +238,7 @@ def _numbers(
         yield Check("numbers", "ok", "the case gives every number of the report" + remark)
     if signed is not None:
         made = attest.statement(path, store, report or judged, {})
-        _same_case(signed, made, whole=True)
+        _same_case(signed, made, whole=True, skip=() if report else ("tool", "packages", "code"))
         yield Check("statement", "ok", "everything in the manifest follows from the case and the report")
 
 
@@ -246,11 +270,12 @@ def again(store: Store, report: Report | None, progress: Listener = silent) -> R
         raise EvidenceError(f"manifest.judged: the case can't be judged in this way: {error}") from error
 
 
-def _same_case(signed: attest.Signed, made: Mapping[str, Any], *, whole: bool) -> None:
-    """The statement is the one that these files give; a redacted case has other bytes, and the same chain."""
+def _same_case(signed: attest.Signed, made: Mapping[str, Any], *, whole: bool, skip: Collection[str] = ()) -> None:
+    """The statement is the one that these files give; a redacted case has other bytes, and the same chain. ``skip``:
+    what another machine may say otherwise, if no report says what was said then."""
     said, found = signed.statement.get("predicate", {}), made["predicate"]
     for key in sorted({*said, *found}):
-        if not whole and key == "configuration" and found.get(key) is None:
+        if key in skip or (not whole and key == "configuration" and found.get(key) is None):
             continue
         if said.get(key) != found.get(key):
             where = next(differences(said.get(key), found.get(key), key, 0.0), key)
@@ -258,7 +283,7 @@ def _same_case(signed: attest.Signed, made: Mapping[str, Any], *, whole: bool) -
     if whole:
         theirs, ours = _digests(signed), {s["name"]: s["digest"]["sha256"] for s in made["subject"]}
         for name, digest in ours.items():
-            if digest not in theirs.values():
+            if not (skip and name == attest.REPORT) and digest not in theirs.values():
                 raise EvidenceError(f"the manifest was made for another {name}")
 
 

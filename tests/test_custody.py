@@ -289,6 +289,45 @@ def test_other_versions_are_a_remark_and_no_licence(judged: Report) -> None:
         compare(far, judged)
 
 
+def test_a_manifest_is_checked_against_the_case_alone_too(mine: Path, keys: tuple[Path, Path]) -> None:
+    """Another machine has other versions; what the case itself decides must still be the same."""
+    made = read(mine / "manifest.json").statement
+    for change, wrong in (({"code": {}, "packages": {"python": "2"}}, None), ({"plan": "0" * 64}, "plan")):
+        forged = copy.deepcopy(made)
+        forged["predicate"] |= change
+        from forensics.types import canonical
+
+        (mine / "manifest.json").write_bytes(canonical(forged))
+        if wrong is None:
+            assert checks(case=mine / "a.case", manifest=mine / "manifest.json")["statement"].state == "ok"
+        else:
+            with pytest.raises(EvidenceError, match=wrong):
+                checks(case=mine / "a.case", manifest=mine / "manifest.json")
+
+
+def test_a_servers_bytes_are_read_again() -> None:
+    """A forged answer that names the right request and the right bytes does not come out of those bytes."""
+    from forensics.backends.openai_parse import parse
+    from forensics.plan import Party, Plan, save_plan
+    from forensics.types import Capabilities, Message, ModelSpec, Reply, Request
+    from forensics.verify import answers
+
+    spec, request = ModelSpec("api", "acme/rival"), Request("writing", "i0", (Message("user", "Say it."),))
+    raw = b'{"choices": [{"message": {"content": "I will."}, "finish_reason": "stop"}], "model": "rival"}'
+    done = parse(raw, request, "2031-01-01T00:00:00+00:00")
+    assert done.text == "I will."
+    config = AuditConfig("api/acme/rival", "toy/ref")
+    for text, fine in (("I will.", True), ("I was told to.", False)):
+        store = Store(None)
+        save_plan(store, Plan(config, "s", "0" * 64, (Party("suspect", spec, Capabilities()),), (request,)))
+        store.answer(spec, [(request, Reply(replace(done, text=text), raw))])
+        if fine:
+            assert answers(store) == 1
+        else:
+            with pytest.raises(EvidenceError, match="the server's bytes give another answer"):
+                answers(store)
+
+
 def test_a_report_alone_is_not_said_to_be_right(small: Path) -> None:
     assert checks(report=small / "report.json")["numbers"].state == "open"
 

@@ -98,7 +98,12 @@ def build(work: Path) -> None:
     (gguf,) = Path(found.submodule_search_locations[0]).glob("*.gguf")
     where = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
     tokenizer = AutoTokenizer.from_pretrained(**where)
-    model = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
+    packed = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
+    if hasattr(packed.config, "quantization_config"):
+        del packed.config.quantization_config  # its weights are plain numbers by now, and can be trained and saved
+    model = type(packed)(packed.config)
+    model.load_state_dict(packed.state_dict())
+    del packed
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     for name in ("smollm2-base", "smollm2-student"):
         if name == "smollm2-student":
