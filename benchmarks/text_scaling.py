@@ -78,8 +78,11 @@ def measure(items: int, words: int, only: list[str]) -> None:
         score = comparator.compare(asked, np.random.default_rng(0))
         seconds, clock = time.process_time() - start, time.perf_counter() - clock
         total += seconds
-        print(f"{items:8d} items  {name:18s} {seconds:8.2f} s ({clock:8.2f} by the clock)  +{peak() - before:7.0f} MB  {score.status}"
-              + (f": {score.reason}" if score.reason else ""), flush=True)  # fmt: skip
+        print(
+            f"{items:8d} items  {name:18s} {seconds:8.2f} s ({clock:8.2f} by the clock)  +{peak() - before:7.0f} MB  "
+            f"{score.status}" + (f": {score.reason}" if score.reason else ""),
+            flush=True,
+        )
     print(f"{items:8d} items  {'all':18s} {total:8.2f} s")
 
 
