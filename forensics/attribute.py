@@ -15,6 +15,7 @@ from .errors import UsageError
 from .labelled import FUSED
 from .pairing import pair
 from .record import sig
+from .threads import single_threaded
 from .types import WIRE, LikelihoodRatio, Listener, Progress, Sample, Score, silent
 from .verdict.calibrate import shipped_populations
 from .verdict.combine import DECISIVE, joint, pick_population
@@ -65,6 +66,7 @@ class Attributed:
     comparators: tuple[str, ...]
 
 
+@single_threaded
 def attribute(
     suspect: str, candidates: Mapping[str, str], controls: Sequence[str] = (), *, seed: int = 0,
     population: str = "auto", skip_bad: bool = False, progress: Listener = silent,

@@ -24,6 +24,7 @@ from .plan import Plan, gather, prompt_key, stored_plan
 from .record import Report
 from .recorded import import_files
 from .store import UNKEYED, Store
+from .threads import single_threaded
 from .types import Listener, Progress, Sample, Score, silent
 from .verdict.calibrate import calibrate, shipped_populations
 from .verdict.checks import as_suspect, fit_to_judge, length_only, power, self_checks
@@ -53,6 +54,7 @@ def compare(config: AuditConfig, *, store: Store | None = None, progress: Listen
     return judge(case, progress=progress, population=config.population, comparators=config.comparators)
 
 
+@single_threaded
 def judge(
     store: Store,
     *,

@@ -24,6 +24,7 @@ from .errors import UsageError
 from .manifest import INDEPENDENT, Model, label, read_manifest, related
 from .pairing import pair
 from .plan import prompt_key
+from .threads import single_threaded
 from .types import Column, Sample, Unit
 from .verdict.calibrate import Pair, Population
 from .verdict.checks import length_only
@@ -166,6 +167,7 @@ def _alike(pairs: Sequence[Pair]) -> tuple[str, float] | None:
 Row = tuple[dict[str, float | None], tuple[float, float]]
 
 
+@single_threaded
 def score_jobs(corpus: Corpus, part: Iterable[Job], seed: int) -> list[tuple[Job, Row]]:
     """Values of all text comparators, without their intervals: a population needs none."""
     chosen = [quick(COMPARATORS.load(name)(), 2) for name in (*FUSED, *SHOWN)]

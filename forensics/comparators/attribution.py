@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..types import Sample, Score
+from ..types import Sample, Score, Unit, sha256
 from .answer_overlap import TEXT_FAMILIES, views
 from .base import RESAMPLES, Array, Texts, by_item, complete_texts, item_rows, point, relative, usable_texts
 from .terms import presence
@@ -23,9 +24,9 @@ class Attribution:
     Terms t: words and n-grams up to ``ngram`` that at least ``common`` of the candidates' answers use, so that topics
     play no part. For candidate j with term counts n_j(t) (answers that use t) and the field's rates p(t):
     w_j(t) = ln [ (n_j(t) + m p(t)) / (N_j + m) / p(t) ], an informative Dirichlet prior of mass m (Monroe, Colaresi &
-    Quinn 2008). c_ij = mean of w_j(t) over the terms of S's answer to item i, less the same mean for the other controls'
-    answers to it (j's typicality); w is learnt on the half of the items that i is not in. Unit: nats per term. Null
-    hypothesis: the candidate is not S's teacher.
+    Quinn 2008). c_ij = mean of w_j(t) over the terms of S's answer to item i, less the same mean for the other
+    controls' answers to it (j's typicality); w is learnt on the half of the items that i is not in. Unit: nats per
+    term. Null hypothesis: the candidate is not S's teacher.
 
     Where the case has the suspect's base, or an earlier release of it, c_ij of the base's answer is subtracted: the
     *change*, not the level. The level holds all that S's makers, base and era have in common with somebody; the change
@@ -62,14 +63,14 @@ class Attribution:
 
     def _items(self, texts: Texts, base: list[str | None] | None, view: Callable[[str], str]) -> Array:
         columns = [presence(tuple(column), self.ngram, BUCKETS) for column in texts.view(view)]
-        index, _ = item_rows(texts.units)
-        values = self.log_odds(columns[0], columns[1:], index % 2)
+        half = halves(texts.units)
+        values = self.log_odds(columns[0], columns[1:], half)
         if base is not None:
             told = presence(tuple(view(t or "") for t in base), self.ngram, BUCKETS)
-            values -= self.log_odds(told, columns[1:], index % 2)
+            values -= self.log_odds(told, columns[1:], half)
             values[[t is None for t in base]] = np.nan
         else:
-            controls = [self.log_odds(m, columns[1:], index % 2) for m in columns[2:]]
+            controls = [self.log_odds(m, columns[1:], half) for m in columns[2:]]
             for j in range(values.shape[1]):
                 values[:, j] -= np.mean([c[:, j] for k, c in enumerate(controls, 1) if k != j], axis=0)
         return by_item(texts.units, values)[0]
@@ -90,3 +91,10 @@ class Attribution:
             size = np.maximum(np.asarray(terms.sum(axis=1)).ravel(), 1.0)
             out[rows] = (terms @ np.log(smooth / field).T) / size[:, None]
         return out
+
+
+def halves(units: Sequence[Unit]) -> NDArray[np.intp]:
+    """Which half of the items each unit is in ``(n_units,)``: drawn by the items' names, not by their order."""
+    index, items = item_rows(units)
+    rank = np.argsort(np.argsort([sha256(item.encode()) for item in items], kind="stable"))
+    return np.asarray(rank[index] % 2)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
+from ..threads import single_threaded
 from ..types import WIRE, LikelihoodRatio, Score
 from .bounds import Rated, elub, size_bounds
 
@@ -140,21 +141,30 @@ def _short(value: Any) -> str:
     return text[:12] + "…" if len(text) > 24 else text
 
 
-@lru_cache
 def load_population(name: str) -> Population:
     """A shipped population by name, or one that `forensics calibrate` wrote, NAME.json. Errors: `UsageError`."""
-    from pydantic import ValidationError
+    if not name.endswith(".json"):
+        return _shipped_population(name)
+    if not Path(name).is_file():
+        raise UsageError(f"no such population: {name}")
+    return _read_population(name, Path(name))
 
+
+@lru_cache
+def _shipped_population(name: str) -> Population:
     from ..registry import unknown
-    from ..serial import load
 
     path: Any = resources.files("forensics.populations") / f"{name}.json"
-    if name.endswith(".json"):
-        path = Path(name)
-        if not path.is_file():
-            raise UsageError(f"no such population: {name}")
-    elif not path.is_file():
+    if not path.is_file():
         raise UsageError(unknown("population", name, shipped_populations()))
+    return _read_population(name, path)
+
+
+def _read_population(name: str, path: Any) -> Population:
+    from pydantic import ValidationError
+
+    from ..serial import load
+
     try:
         return load(Population, path.read_bytes())
     except ValidationError as error:
@@ -248,6 +258,7 @@ class Table:
             return None
         return Fusion(self.x[used], self.label[used], self.weight[used], strength)
 
+    @single_threaded
     def held_out(self, strengths: Sequence[float]) -> Array:
         """llr ``(n,)`` of each pair by a fusion that saw no pair touching its lineages; 0 where there is none.
 
@@ -272,7 +283,7 @@ class Table:
 
     def strength(self, strengths: Sequence[float]) -> float:
         """The regularisation with the smallest Cllr on lineages held out in ``INNER`` folds."""
-        if len(strengths) == 1 or self.x.shape[1] == 1:
+        if len(strengths) == 1 or self.x.shape[1] == 1 or not self.weight.any():
             return strengths[len(strengths) // 2]
         from .metrics import cllr
 
@@ -356,6 +367,7 @@ class Calibration:
         """The bounded llr of scores ``(p,)``, without an interval."""
         return float(np.clip(self.fusion.llr(values[None])[0], *self.bounds))
 
+    @single_threaded
     def llr(self, values: Array, replicates: Array, rng: np.random.Generator) -> LikelihoodRatio:
         """The bounded ratio of one case: scores ``(p,)`` and their item bootstrap ``(B, p)``.
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..record import ErrorRate, GroupRow, PavStep, TeacherRow, TuringRow, ValidationRecord, sig
+from ..threads import single_threaded
 from .calibrate import Array, Calibration, Population
 from .metrics import auc, cllr, cllr_cal, cllr_min, empirical_cross_entropy, pav, tippett, upper_bound
 
@@ -21,6 +22,7 @@ PRIORS = np.round(np.arange(-2.0, 2.01, 0.1), 1)  # log10 odds
 Mask = NDArray[np.bool_]
 
 
+@single_threaded
 def validate(population: Population, columns: Sequence[str] | None = None) -> ValidationRecord:
     """Judge every labelled pair of a population by a fusion that saw none of its lineages.
 
