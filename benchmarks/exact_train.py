@@ -218,7 +218,7 @@ def regeneration(shop: Workshop, run: Run) -> dict[str, Any]:
     texts = served + list(other_texts(run.total - len(served), run.seed))
     tune(model, tokenizer, texts, run.epochs, 100 + run.seed)
     out: dict[str, Any] = {"scores": shop.scored(model, tokenizer), "trained": trained, "served": run.seed}
-    if run.total == 2000:
+    if run.total == 2000 and run.share >= 0.25:  # below that, text alone has no chance
         out["answers"] = np.array([train.sample(model, tokenizer, shop.framed, 900 + k) for k in range(SAMPLES)])
     return out
 
@@ -319,10 +319,20 @@ def main() -> None:
     jobs += first[:4]
     jobs += [(f"imitator-{b}", lambda b=b: imitator(shop, b)) for b in ("own", "other")]
     jobs += [(f"canary-{b}-{s}", lambda b=b, s=s: canary(shop, b, s)) for s in (0, 1) for b in ("own", "other")]
-    marks = [("kgw", 0.1, "own"), ("kgw", 0.1, "other"), ("kgw", 0.02, "own"), ("kgw", 1.0, "own"), ("kgw", 0.0, "own"),
-             ("synthid", 0.1, "own"), ("synthid", 1.0, "own"), ("synthid", 0.02, "own")]  # fmt: skip
+    marks = [("kgw", 0.1, "own"), ("kgw", 0.1, "other"), ("synthid", 0.1, "own"), ("kgw", 0.02, "own"),
+             ("kgw", 1.0, "own"), ("synthid", 1.0, "own"), ("synthid", 0.02, "own")]  # fmt: skip
     marked = [(f"mark-{s}-{f:g}-{b}", lambda s=s, f=f, b=b: watermarked(shop, s, f, b)) for s, f, b in marks]
-    jobs += marked[:2] + first[4:16] + marked[2:] + first[16:]
+    jobs += [
+        *first[4:12],
+        marked[0],
+        first[16],
+        marked[2],
+        first[17],
+        *first[12:16],
+        marked[1],
+        *marked[3:],
+        *first[18:],
+    ]
     for name, make in jobs:
         if name.startswith(args.only):
             shop.once(name, make)

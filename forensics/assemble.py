@@ -128,20 +128,8 @@ def _verdict(v: Verdict) -> VerdictRecord:
 
 def exact_record(e: ExactResult) -> ExactRecord:
     """One exact result as the record has it."""
-    return ExactRecord(
-        e.test,
-        _sig(e.p),
-        _sig(e.e),
-        e.n,
-        e.status,
-        e.reason,
-        e.against,
-        e.assumes,
-        e.finding,
-        e.breaks,
-        e.power,
-        e.inputs,
-    )
+    numbers = (e.test, _sig(e.p), _sig(e.e), e.n, e.status, e.reason)
+    return ExactRecord(*numbers, e.against, e.assumes, e.finding, e.breaks, e.power, e.inputs)
 
 
 def _evidence(e: Evidence, unit: str) -> EvidenceRecord:
