@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -279,3 +280,16 @@ def test_validation_of_the_columns_of_a_case() -> None:
     v = validate(population(25, 1.5), ("y",))
     assert v.scores == ("y",)
     assert v.columns[0][0] == "y"
+
+
+def test_a_kind_that_is_all_of_one_hypothesis_has_the_population_s_auc() -> None:
+    """Teachers' columns of unequal size weigh lineages unequally: the row and the headline must be the same figure."""
+    base = population(30, 1.2)
+    pairs = []
+    for i, pair in enumerate(base.pairs):
+        lineage = i // 2
+        columns = ("big", "small") if lineage % 5 == 0 else ("big",)
+        pairs += [replace(pair, group=column, candidate=column) for column in columns]
+    v = validate(Population(base.name, base.card, base.conditions, base.columns, tuple(pairs)))
+    assert v.kinds[0].auc == v.auc
+    assert v.kinds[0].interval == v.auc_interval

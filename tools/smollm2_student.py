@@ -26,7 +26,7 @@ from forensics import zoo
 from forensics.zoo import train
 from forensics.zoo.prompts import training
 
-TEXTS, STEPS, BATCH, RATE, LONGEST = 500, 90, 8, 2e-4, 96
+TEXTS, STEPS, BATCH, RATE, LONGEST = 480, 60, 8, 3e-4, 96
 PAIRS = list[tuple[str, str, str]]  # prompt, family, answer
 CONTROLS = ("zoo/control-a", "zoo/control-b", "zoo/control-c")
 

@@ -91,7 +91,7 @@ class HeldOut:
         """Some pairs apart; those under Hp are ranked against all pairs under Hd."""
         hp, found, interval = mine & self.hp, None, None
         if hp.any():
-            weights = {"hp_weights": _evenly(self.names[hp]), "hd_weights": self._weight[self.hd]}
+            weights = {"hp_weights": self._weight[hp], "hd_weights": self._weight[self.hd]}
             found = sig(auc(self.llr[hp], self.llr[self.hd], **weights))
             interval = self.interval(auc, hp | self.hd)
         lineages = self.names[mine]
