@@ -1,15 +1,18 @@
-"""``make screenshots``: the example reports at three widths, dark and light, and printed, to be looked at.
+"""``make screenshots``: the example reports and a hostile one at three widths, dark and light, and printed.
 
-They go into build/screenshots; docs/report.png is the first screen of the first example.
+They are there to be looked at, in build/screenshots; docs/report.png is the first screen of the first example.
 """
 
 from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 from browser import Browser
+
+import reports
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "docs" / "examples"
@@ -17,11 +20,21 @@ OUT = ROOT / "build" / "screenshots"
 WIDTHS = (1280, 768, 390)
 
 
+def hostile() -> Path:
+    """The report of the tests whose every string is an attack."""
+    sys.path.insert(0, str(ROOT / "tests" / "reports"))
+    import report_samples
+
+    page = OUT / "hostile.html"
+    page.write_text(reports.render(report_samples.hostile(), "html"), encoding="utf-8")
+    return page
+
+
 def main() -> None:
-    """Every example, every width, both schemes."""
+    """Every page, every width, both schemes."""
     OUT.mkdir(parents=True, exist_ok=True)
     with Browser() as browser:
-        for page in sorted(EXAMPLES.glob("*.html")):
+        for page in (*sorted(EXAMPLES.glob("*.html")), hostile()):
             for width in WIDTHS:
                 for dark in (False, True):
                     browser.open(page, width=width, height=1200, dark=dark)
