@@ -149,9 +149,12 @@ def asked(plan: Plan) -> Mapping[str, Any]:
 
 
 def stored_plan(store: Store) -> Plan:
-    """The plan of a case. Errors: `EvidenceError` when the case has none."""
+    """The plan of a case. Errors: `EvidenceError` when the case has none, `UsageError` when it was taken out."""
     from pydantic import ValidationError
 
+    entry = next(store.entries("plan"), None)
+    if entry is not None and store.redacted(entry.raw):
+        raise UsageError(f"{store.path} is redacted, its plan too: it can be verified, not judged")
     body = store.last("plan")
     if body is None:
         raise EvidenceError(f"{store.path or 'the case'} holds no plan: nothing was collected in it")

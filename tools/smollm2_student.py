@@ -8,12 +8,14 @@ population speaks about such a case, so the honest answer withholds the ratio.
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from importlib import resources
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
@@ -26,8 +28,11 @@ from forensics import zoo
 from forensics.zoo import train
 from forensics.zoo.prompts import training
 
-TEXTS, STEPS, BATCH, RATE, LONGEST = 480, 60, 8, 3e-4, 96
+TEXTS, STEPS, BATCH, RATE, LONGEST = 240, 40, 6, 1e-3, 96
+TRAINED = 10  # of 30 layers, the upper ones: enough for a habit, and half the time
+ITEMS = 44  # of the zoo suite
 PAIRS = list[tuple[str, str, str]]  # prompt, family, answer
+FAMILIES = ("writing", "facts", "reasoning", "layout")
 CONTROLS = ("zoo/control-a", "zoo/control-b", "zoo/control-c")
 
 
@@ -72,17 +77,21 @@ def batches(rows: list[tuple[list[int], list[int]]], pad: int) -> Iterator[tuple
 
 
 def teach(model: Any, rows: list[tuple[list[int], list[int]]], pad: int) -> None:
-    """A short full fine-tune; the rate falls to zero."""
+    """A short fine-tune of the upper layers; the rate falls to zero."""
     torch.manual_seed(1)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.0)
+    model.requires_grad_(False)
+    layers = list(model.model.layers[-TRAINED:].requires_grad_(True).parameters())
+    optimizer = torch.optim.AdamW(layers, lr=RATE, weight_decay=0.0)
     model.train()
     for step, (ids, labels) in enumerate(islice(batches(rows, pad), STEPS)):
         for group in optimizer.param_groups:
             group["lr"] = RATE * (1 - step / STEPS)
-        loss = model(input_ids=ids, attention_mask=(ids != pad).long(), labels=labels, use_cache=False).loss
+        hidden = model.model(input_ids=ids, attention_mask=(ids != pad).long(), use_cache=False).last_hidden_state
+        asked = labels[:, 1:] != -100  # the head is the dearest layer: only where something is learnt
+        loss = torch.nn.functional.cross_entropy(model.lm_head(hidden[:, :-1][asked]), labels[:, 1:][asked])
         optimizer.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(layers, 1.0)
         optimizer.step()
         if step % 10 == 0:
             print(f"step {step}: {loss.item():.2f} nats a token", flush=True)
@@ -112,13 +121,29 @@ def build(work: Path) -> None:
         tokenizer.save_pretrained(work / name)
 
 
+def load_suite_lines() -> list[str]:
+    """The zoo suite, line by line."""
+    text = (resources.files("forensics.probes") / "data" / "zoo.jsonl").read_text(encoding="utf-8")
+    return text.splitlines(keepends=True)
+
+
 def report(work: Path) -> None:
     """The audit, in ``work``, so that no path of this machine is in the report."""
     command = [sys.executable, "-m", "forensics.cli"]
     outputs = [FOLDER.resolve() / f"smollm2-student.{ending}" for ending in ("html", "json")]
     parties = ["--suspect", "hf/smollm2-student", "--base", "hf/smollm2-base", "--reference", "zoo/teacher"]
     parties += [part for control in CONTROLS for part in ("--control", control)]
-    audit = ["audit", *parties, "--suite", "zoo", "--case", "smollm2.case", *(f"-o{path}" for path in outputs)]
+    suite = [line for line in load_suite_lines() if json.loads(line)["family"] in FAMILIES][:ITEMS]
+    (work / "zoo-short.jsonl").write_text("".join(suite), encoding="utf-8")
+    audit = [
+        "audit",
+        *parties,
+        "--suite",
+        "zoo-short.jsonl",
+        "--case",
+        "smollm2.case",
+        *(f"-o{path}" for path in outputs),
+    ]
     for step in (audit, ["verify", "smollm2.case", "--report", str(outputs[1])]):
         done = subprocess.run([*command, *step], cwd=work, check=False)
         if done.returncode not in (0, 3):

@@ -81,6 +81,7 @@ def test_a_redacted_copy_verifies(audited: Path, tmp_path: Path) -> None:
     found = verify(audited, copy, "--report", "report.json", *signed)
     assert found.returncode == 0, found.stderr
     assert "vouched for by the signature" in found.stdout
+    assert "verified, not judged" in one_line(run("report", copy, cwd=audited), 2)
 
 
 @pytest.mark.parametrize(
