@@ -305,6 +305,28 @@ def test_a_manifest_is_checked_against_the_case_alone_too(mine: Path, keys: tupl
                 checks(case=mine / "a.case", manifest=mine / "manifest.json")
 
 
+def test_exact_results_are_made_again_from_their_inputs() -> None:
+    from forensics import zoo
+    from forensics.exact.case import keep
+    from forensics.exact.weights import match_weights
+    from forensics.serial import dump
+    from forensics.verify import exact_results
+
+    store = Store(None)
+    result = keep(store, "reference", match_weights(zoo.path("student"), zoo.path("teacher")))
+    assert result.p is not None
+    assert [c.state for c in exact_results(store)] == ["ok"]
+    store.note("exact", "reference", dump(replace(result, finding="said in other words")))
+    assert [c.state for c in exact_results(store)] == ["ok", "ok"]
+    store.note("exact", "other", dump(replace(result, against="other")))
+    (*_, last) = exact_results(store)
+    assert last.state == "open"
+    assert "can't be recomputed" in last.detail
+    store.note("exact", "reference", dump(replace(result, p=result.p / 2)))
+    with pytest.raises(EvidenceError, match="its inputs give p ="):
+        list(exact_results(store))
+
+
 def test_a_servers_bytes_are_read_again() -> None:
     """A forged answer that names the right request and the right bytes does not come out of those bytes."""
     from forensics.backends.openai_parse import parse

@@ -67,7 +67,9 @@ def _shared(ps: Mapping[str, float]) -> str:
         of_kind = {n: p for n, p in ps.items() if n.partition(" head ")[0].endswith(known)}
         layers = {_layer(name) for name in of_kind}
         shared = {_layer(name) for name, p in of_kind.items() if p * len(ps) < SHARED}
-        if layers:
+        if layers and shared == layers:
+            parts.append(f"all {len(layers)} {label} layers")
+        elif layers:
             which = ", ".join(sorted(shared, key=lambda s: (len(s), s)))
             parts.append(f"{label} layers {which} of {len(layers)}" if shared else f"no {label} layer of {len(layers)}")
     return f"one common initialisation ({'; '.join(parts)})"
