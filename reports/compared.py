@@ -85,10 +85,11 @@ def conditions(first: Report, second: Report) -> Table:
     for role, a, b in _parties(first, second):
         if a != b:
             rows.append((role, a, b))
-    for key in CONDITIONS:
-        a, b = (json.dumps(r.manifest.get(key), sort_keys=True, ensure_ascii=False) for r in (first, second))
+    sides = [dict(tables.flat({k: r.manifest.get(k) for k in CONDITIONS}, "")) for r in (first, second)]
+    for key in dict.fromkeys((*sides[0], *sides[1])):
+        a, b = (one_line(side.get(key, n.NONE)) for side in sides)
         if a != b:
-            rows.append((key.replace("_", " "), one_line(a), one_line(b)))
+            rows.append((one_line(key).replace("_", " "), a, b))
     return Table("Conditions that differ", columns("Condition | First | Second"), tuple(rows), words.SAME_CONDITIONS)
 
 

@@ -267,20 +267,21 @@ def capabilities(report: Report) -> Table:
 
 def manifest(report: Report) -> Table:
     """Versions, hashes, seeds and conditions, flattened."""
-    pairs = list(_flat(report.manifest, ""))
+    pairs = list(flat(report.manifest, ""))
     rows = tuple((one_line(key), one_line(value)) for key, value in pairs[:MANIFEST_ROWS])
     if len(pairs) > MANIFEST_ROWS:
         rows += (("…", f"{len(pairs) - MANIFEST_ROWS} more in report.json"),)
     return Table("Manifest", columns("Key | Value"), rows, "The record has no manifest.")
 
 
-def _flat(value: Any, path: str) -> Iterator[tuple[str, str]]:
+def flat(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    """Nested values as (path, text)."""
     if isinstance(value, Mapping) and value:
         for key, inner in value.items():
-            yield from _flat(inner, f"{path}.{key}" if path else str(key))
+            yield from flat(inner, f"{path}.{key}" if path else str(key))
     elif isinstance(value, (list, tuple)) and any(isinstance(v, (Mapping, list, tuple)) for v in value):
         for i, inner in enumerate(value):
-            yield from _flat(inner, f"{path}[{i}]")
+            yield from flat(inner, f"{path}[{i}]")
     elif isinstance(value, (list, tuple)):
         yield path, ", ".join(map(_plain, value)) or n.NONE
     else:
