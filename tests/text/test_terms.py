@@ -112,3 +112,14 @@ def test_opening_style_reads_the_beginning_only() -> None:
     opening, whole = OpeningStyle(ablate=False), StyleDelta(ablate=False)
     assert opening.compare(replace(made, suspect=longer), rng()) == opening.compare(made, rng())
     assert whole.compare(replace(made, suspect=longer), rng()) != whole.compare(made, rng())
+
+
+def test_the_value_lies_inside_its_interval() -> None:
+    """Resampling repeats items, which by itself lowers every cosine; it must not move the interval."""
+    for mix in ({"ref": 0.5}, {"c1": 0.5}):
+        score = OverRepresented(ablate=False).compare(writers.sample(mix=mix), rng())
+        assert score.value is not None
+        assert score.interval is not None
+        assert score.interval[0] < score.value < score.interval[1]
+        middle = sum(score.interval) / 2
+        assert abs(middle - score.value) < 0.2 * (score.interval[1] - score.interval[0])
