@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -109,8 +109,10 @@ def regressed(closeness: Array, length: Array) -> Array:
     return np.asarray(closeness - (design[:, :, 1:] - controls[:, 1:].mean(axis=0)) @ coefficients[1:])
 
 
+@cache
 def views() -> dict[str, Callable[[str], str]]:
-    """The ablations that every text comparator prints beside its value."""
+    """The ablations that every text comparator prints beside its value. Kept: all of them read the same answers."""
     from fingerprints.views import first_words, strip_markdown, strip_preamble
 
-    return {"markdown stripped": strip_markdown, "preamble removed": strip_preamble, "first 40 words": first_words}
+    named = {"markdown stripped": strip_markdown, "preamble removed": strip_preamble, "first 40 words": first_words}
+    return {label: lru_cache(maxsize=1 << 14)(view) for label, view in named.items()}

@@ -64,33 +64,40 @@ class Attribution:
     def _items(self, texts: Texts, base: list[str | None] | None, view: Callable[[str], str]) -> Array:
         columns = [presence(tuple(column), self.ngram, BUCKETS) for column in texts.view(view)]
         half = halves(texts.units)
-        values = self.log_odds(columns[0], columns[1:], half)
+        weights = self.learn(columns[1:], half)
+        values = log_odds(columns[0], weights, half)
         if base is not None:
             told = presence(tuple(view(t or "") for t in base), self.ngram, BUCKETS)
-            values -= self.log_odds(told, columns[1:], half)
+            values -= log_odds(told, weights, half)
             values[[t is None for t in base]] = np.nan
         else:
-            controls = [self.log_odds(m, columns[1:], half) for m in columns[2:]]
+            controls = [log_odds(m, weights, half) for m in columns[2:]]
             for j in range(values.shape[1]):
                 values[:, j] -= np.mean([c[:, j] for k, c in enumerate(controls, 1) if k != j], axis=0)
         return by_item(texts.units, values)[0]
 
-    def log_odds(self, asked: Any, candidates: list[Any], half: Any) -> Array:
-        """c ``(n_units, 1 + K)`` of the answers ``asked``; 0, no evidence either way, for one without a common term."""
-        out = np.zeros((asked.shape[0], len(candidates)))
+    def learn(self, candidates: list[Any], half: NDArray[np.intp]) -> list[tuple[NDArray[np.intp], Array]]:
+        """Per half the terms that count and their w ``(n_terms, 1 + K)``, learnt on the *other* half."""
+        out = []
         for side in (0, 1):
             counts = np.stack([np.asarray(m[half != side].sum(axis=0)).ravel() for m in candidates])
             rate = counts.sum(axis=0)
             kept = np.flatnonzero(rate >= max(2.0, self.common * len(candidates) * (half != side).sum()))
-            if not len(kept):
-                continue
-            counts, field = counts[:, kept], rate[kept] / rate[kept].sum()
+            counts, field = counts[:, kept], rate[kept] / max(rate[kept].sum(), 1.0)
             smooth = (counts + self.prior * field) / (counts.sum(axis=1, keepdims=True) + self.prior)
-            rows = np.flatnonzero(half == side)
-            terms = asked[rows][:, kept]
-            size = np.maximum(np.asarray(terms.sum(axis=1)).ravel(), 1.0)
-            out[rows] = (terms @ np.log(smooth / field).T) / size[:, None]
+            out.append((kept, np.asarray(np.log(smooth / field).T)))
         return out
+
+
+def log_odds(asked: Any, weights: list[tuple[NDArray[np.intp], Array]], half: NDArray[np.intp]) -> Array:
+    """c ``(n_units, 1 + K)`` of the answers ``asked``; 0, no evidence either way, for one without a common term."""
+    out = np.zeros((asked.shape[0], weights[0][1].shape[1]))
+    for side, (kept, w) in enumerate(weights):
+        rows = np.flatnonzero(half == side)
+        terms = asked[rows][:, kept]
+        size = np.maximum(np.asarray(terms.sum(axis=1)).ravel(), 1.0)
+        out[rows] = (terms @ w) / size[:, None]
+    return out
 
 
 def halves(units: Sequence[Unit]) -> NDArray[np.intp]:

@@ -212,21 +212,16 @@ def lineage_weights(label: Labels, lineage: Sequence[str], group: Sequence[str] 
     do. A rule that only knows who the candidate is then has equal weight on both sides of every column: it earns
     nothing. A column that has one hypothesis only weighs nothing.
     """
-    names, columns = np.asarray(lineage), np.asarray(group if group is not None else [""] * len(label))
-    weight = np.zeros(len(label))
-    for column in set(columns.tolist()):
-        inside = columns == column
-        taught = set(names[inside & (label == 1)].tolist())
-        if not taught or not (inside & (label == 0)).any():
-            continue
-        for value in (0, 1):
-            mine = inside & (label == value)
-            groups = set(names[mine].tolist())
-            for one in groups:
-                rows = mine & (names == one)
-                weight[rows] = len(taught) / len(groups) / rows.sum()
+    names, name = np.unique(np.asarray(lineage), return_inverse=True)
+    columns, column = np.unique(np.asarray(group if group is not None else [""] * len(label)), return_inverse=True)
+    shape = (len(columns), 2, len(names))
+    cell = np.ravel_multi_index((column, np.asarray(label, dtype=np.intp), name), shape)
+    pairs = np.bincount(cell, minlength=int(np.prod(shape))).reshape(shape)
+    lineages = (pairs > 0).sum(axis=2)  # (columns, 2)
+    mass = np.where(lineages.min(axis=1) > 0, lineages[:, 1], 0)
+    weight = mass[column] / np.maximum(lineages[column, label], 1) / pairs.reshape(-1)[cell]
     total = weight.sum()
-    return weight * (len(set(names.tolist())) / total) if total else weight
+    return np.asarray(weight * (len(names) / total) if total else weight)
 
 
 @dataclass(frozen=True)
