@@ -213,6 +213,12 @@ def _limitations(
         "as training on the reference itself; nothing here separates them.",
         "The number of prompts is not a number of independent observations: one suspect is one model.",
     ]
+    makers = {party.spec.vendor for party in plan.controls}
+    if len(makers) == 1 and None not in makers and len(plan.controls) > 1:
+        out.append(
+            f"All controls are of one maker ({makers.pop()}), whose models resemble each other: what sets the "
+            "reference apart from them may be that it is of another. Add controls of other makers."
+        )
     if population is None:
         out.append("No reference population matches this case, so the error rates of its numbers are unknown.")
     else:

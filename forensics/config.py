@@ -79,7 +79,8 @@ def _refuse_twins(specs: Mapping[str, ModelSpec]) -> None:
     seen: dict[tuple[str, str, tuple[tuple[str, str], ...]], str] = {}
     for name, spec in specs.items():
         local = spec.provider in ("file", "hf", "gguf", "replay") and Path(spec.name).exists()
-        key = (spec.provider, str(Path(spec.name).resolve()) if local else spec.name, spec.options)
+        options = tuple(pair for pair in spec.options if pair[0] != "vendor")  # says something, changes nothing
+        key = (spec.provider, str(Path(spec.name).resolve()) if local else spec.name, options)
         other = seen.setdefault(key, name)
         if other != name and not (name == "base" and other not in ("suspect", "reference")):
             raise UsageError(f"{spec} is named twice, as {other} and as {name}: every party is another model")

@@ -34,6 +34,9 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+MAKERS = ("openai",)  # providers that serve nobody's models but their own
+
+
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
     """Which model, reached how: ``provider/name?option=value``. Never holds a key."""
@@ -47,6 +50,11 @@ class ModelSpec:
     def __str__(self) -> str:
         query = "&".join(f"{quote(k)}={quote(v, safe='/:,.@-_')}" for k, v in self.options)
         return f"{self.provider}/{self.name}" + (f"?{query}" if query else "")
+
+    @property
+    def vendor(self) -> str | None:
+        """Who made the model, as the option ``vendor`` says or a maker's own service tells; None if nothing does."""
+        return self.option("vendor") or (self.provider if self.provider in MAKERS else None)
 
     def option(self, key: str, default: str | None = None) -> str | None:
         """The value of one option, or ``default``."""

@@ -28,9 +28,9 @@ class FileBackend:
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = spec
         for name, value in spec.options:
-            if name != "skip_bad":
-                raise UsageError(f"{spec}: {unknown('option', name, ['skip_bad'])}")
-            if value not in ("0", "1"):
+            if name not in ("skip_bad", "vendor"):
+                raise UsageError(f"{spec}: {unknown('option', name, ['skip_bad', 'vendor'])}")
+            if name == "skip_bad" and value not in ("0", "1"):
                 raise UsageError(f"{spec}: skip_bad is 0 or 1")
         self.answers = read_answers(spec.name, skip_bad=spec.option("skip_bad") == "1")
         self._ids, self._prompts = keyed(self.answers, "id"), keyed(self.answers, "prompt")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import Any
 
 import numpy as np
 
 from ..types import Sample, Score
 from .base import RESAMPLES, Array, by_item, complete_texts, point, relative
+from .terms import counts
 
 TEXT_FAMILIES = frozenset({"writing", "layout", "reasoning", "facts", "choice", "continuation", "multilingual"})
 
@@ -64,7 +64,7 @@ class AnswerOverlap:
 
         n = len(texts[0])
         blocks = [slice(start, start + UNITS) for start in range(0, n, UNITS)]
-        count = hashed if len(blocks) == 1 else hashed.__wrapped__
+        count = counts if len(blocks) == 1 else counts.__wrapped__
         seen = sum(np.bincount(count(tuple(c[b]), self.ngram).indices, minlength=TERMS) for b in blocks for c in texts)
         idf = TfidfTransformer(sublinear_tf=True)
         idf.idf_ = (np.log((1.0 + n * len(texts)) / (1.0 + seen)) + 1.0).astype(np.float32)
@@ -74,18 +74,6 @@ class AnswerOverlap:
             # A text without one word has no direction: it resembles nobody, itself included.
             out[b] = np.stack([np.asarray(suspect.multiply(other).sum(axis=1)).ravel() for other in others], axis=1)
         return out
-
-
-@lru_cache(maxsize=128)
-def hashed(texts: tuple[str, ...], ngram: int) -> Any:
-    """Sparse n-gram counts ``(n_texts, TERMS)``. Kept, because self-checks and power read the same columns again."""
-    from sklearn.feature_extraction.text import HashingVectorizer
-
-    vectoriser = HashingVectorizer(
-        token_pattern=r"(?u)\w+|[^\w\s]", ngram_range=(1, ngram), n_features=TERMS, alternate_sign=False, norm=None,
-        dtype=np.float32,
-    )  # fmt: skip
-    return vectoriser.transform(texts)
 
 
 def without_length(closeness: Array, texts: list[list[str]]) -> Array:

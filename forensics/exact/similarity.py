@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..comparators.answer_overlap import hashed
+from ..comparators.terms import counts
 from .ranks import Array
 
 NGRAM = 4
@@ -21,9 +21,9 @@ def similarity(said: Sequence[Sequence[str]], draws: Sequence[Sequence[str]]) ->
     from sklearn.feature_extraction.text import TfidfTransformer
 
     n, c = len(draws), len(draws[0])
-    idf = TfidfTransformer(sublinear_tf=True).fit(hashed(tuple(t for row in draws for t in row), NGRAM))
-    columns = [idf.transform(hashed(tuple(row[j] for row in draws), NGRAM)) for j in range(c)]
-    spoken = [idf.transform(hashed(tuple(row[k] for row in said), NGRAM)) for k in range(len(said[0]))]
+    idf = TfidfTransformer(sublinear_tf=True).fit(counts(tuple(t for row in draws for t in row), NGRAM))
+    columns = [idf.transform(counts(tuple(row[j] for row in draws), NGRAM)) for j in range(c)]
+    spoken = [idf.transform(counts(tuple(row[k] for row in said), NGRAM)) for k in range(len(said[0]))]
 
     def cosine(a: object, b: object) -> Array:
         return np.asarray(a.multiply(b).sum(axis=1), dtype=np.float64).ravel()  # type: ignore[attr-defined]

@@ -191,3 +191,17 @@ def test_shipped_text_populations_keep_their_promises(name: str) -> None:
     assert found.errors[0].hits == 0
     assert 0.4 < found.auc < 1.0
     assert all(isinstance(p, Pair) and p.group for p in shipped.pairs)
+
+
+def test_controls_of_one_maker_are_a_limitation(manifest: Path) -> None:
+    at = manifest.parent
+    config = make_config({"suspect": f"file/{at}/s0.jsonl", "reference": f"file/{at}/ann.jsonl", "population": "none"})
+
+    def limits(makers: tuple[str, ...]) -> str:
+        named = zip(("cid", "dot", "eve"), makers, strict=True)
+        chosen = tuple(f"file/{at}/{n}.jsonl" + (f"?vendor={m}" if m else "") for n, m in named)
+        return " ".join(compare(replace(config, controls=chosen)).limitations)
+
+    assert "All controls are of one maker (Acme)" in limits(("Acme", "Acme", "Acme"))
+    assert "of one maker" not in limits(("Acme", "Acme", "Bell"))
+    assert "of one maker" not in limits(("", "", ""))

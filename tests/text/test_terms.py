@@ -123,3 +123,20 @@ def test_the_value_lies_inside_its_interval() -> None:
         assert score.interval[0] < score.value < score.interval[1]
         middle = sum(score.interval) / 2
         assert abs(middle - score.value) < 0.2 * (score.interval[1] - score.interval[0])
+
+
+def test_presence_is_what_a_vectoriser_says_and_leaves_the_kept_counts_alone() -> None:
+    from sklearn.feature_extraction.text import HashingVectorizer
+
+    from forensics.comparators.terms import TOKEN, counts, presence
+
+    texts = tuple(writers.answer("sam", k, words=400) for k in range(12))
+    before = counts(texts, 3).copy()
+    found = presence(texts, 3, 1 << 10)
+    after = counts(texts, 3)
+    assert (before != after).nnz == 0
+    assert before.sum() == after.sum()
+    direct = HashingVectorizer(
+        token_pattern=TOKEN, ngram_range=(1, 3), n_features=1 << 10, alternate_sign=False, norm=None, binary=True
+    )
+    assert (found != direct.transform(texts)).nnz == 0
