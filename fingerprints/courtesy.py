@@ -3,15 +3,15 @@
 Each pattern is anchored by `match` at the start of a sentence; English only, so elsewhere the flags are truly absent.
 """
 
-import re
+import regex
 
 
-def _phrases(pattern: str) -> re.Pattern[str]:
+def _phrases(pattern: str) -> regex.Pattern[str]:
     spaced = pattern.replace("'", "['’]").replace(" ", r"\s+")
-    return re.compile(rf"(?:{spaced})\b", re.IGNORECASE)
+    return regex.compile(rf"(?:{spaced})\b", regex.IGNORECASE)
 
 
-LEAD = re.compile(r"[\s*_>#\"“'‘]*+")
+LEAD = regex.compile(r"[\s*_>#\"“'‘]*+")
 
 OPENINGS = {
     "agreement": _phrases(
@@ -67,6 +67,6 @@ def closes_with(kind: str, sentence: str) -> bool:
     return _found(CLOSINGS[kind], sentence)
 
 
-def _found(pattern: re.Pattern[str], sentence: str) -> bool:
+def _found(pattern: regex.Pattern[str], sentence: str) -> bool:
     lead = LEAD.match(sentence)
     return pattern.match(sentence, lead.end() if lead else 0) is not None

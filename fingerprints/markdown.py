@@ -4,8 +4,9 @@ Not a markdown parser. A line has one role, decided from that line and from whet
 reading is linear in the text and cannot be confused by nesting.
 """
 
-import re
 from typing import Literal, NamedTuple
+
+import regex
 
 Kind = Literal["blank", "text", "heading", "bullet", "numbered", "quote", "table", "rule", "fence", "code"]
 
@@ -20,10 +21,10 @@ class Line(NamedTuple):
     nested: bool
 
 
-_MARK = re.compile(
+_MARK = regex.compile(
     r"(?P<heading>#{1,6}(?!\S))|(?P<bullet>[-*+•‣◦▪●–](?!\S))|(?P<numbered>[0-9]{1,3}[.)](?!\S))|(?P<quote>>)"
 )
-_MARKS = re.compile(r"(?:(?:#{1,6}(?!\S)|[-*+•‣◦▪●–](?!\S)|[0-9]{1,3}[.)](?!\S)|>)\s*+)++")
+_MARKS = regex.compile(r"(?:(?:#{1,6}(?!\S)|[-*+•‣◦▪●–](?!\S)|[0-9]{1,3}[.)](?!\S)|>)\s*+)++")
 _KINDS: dict[str, Kind] = {"heading": "heading", "bullet": "bullet", "numbered": "numbered", "quote": "quote"}
 _RULE_CHARS = frozenset("-*_=")
 _TABLE_RULE_CHARS = frozenset("|:- \t")

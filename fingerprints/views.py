@@ -1,6 +1,5 @@
 """Views of a text, each `str -> str` and pure: ablations that take one source of similarity away, and safe display."""
 
-import re
 from itertools import islice
 
 import regex
@@ -9,12 +8,13 @@ from fingerprints import tokenise
 from fingerprints.courtesy import COURTEOUS_CLOSINGS, LEAD, OPENINGS, closes_with, opens_with
 from fingerprints.markdown import Line, is_table_rule, lines
 
-_code_span = re.compile(r"(`[^`\n]++`)")
-_image_or_link = re.compile(r"!?\[([^\[\]\n]*+)\]\([^()\n]*+\)")
+# regex, not re: the possessive quantifiers of the standard library miscount before Python 3.11.5.
+_code_span = regex.compile(r"(`[^`\n]++`)")
+_image_or_link = regex.compile(r"!?\[([^\[\]\n]*+)\]\([^()\n]*+\)")
 _italic = r"(?<![\w*])\*(?![\s*])([^*\n]++)(?<!\s)\*(?![\w*])"
 # Italics before bold and again after, so that **a *b* c** and ***d*** lose both; the flanks keep 2*3*4 and snake_case.
 _emphasis = tuple(
-    re.compile(pattern)
+    regex.compile(pattern)
     for pattern in (
         _italic,
         r"\*\*([^*\n]++)\*\*",
@@ -66,16 +66,16 @@ def first_words(text: str, n: int = 40) -> str:
 
 
 _MAX_COURTESY = 300  # characters; a longer "Here is ..." line is the answer itself
-_interjection = re.compile(
+_interjection = regex.compile(
     # White space must follow, else "Sure-fire ways" and "OK.txt" would lose their first half.
     rf"(?:{OPENINGS['agreement'].pattern}|{OPENINGS['praise'].pattern})"
     r"(?:\s*+(?:[!.,:]++[*_]*+(?!\S)|[—–])|\s++-++(?!\S))\s*+",
-    re.IGNORECASE,
+    regex.IGNORECASE,
 )
-_first_sentence = re.compile(r"[^.!?\n]{0,300}+[.!](?:\s++|$)")
-_leading_rule = re.compile(r"\s*+(?:[-*_]{3,}+[ \t]*+(?:\n\s*+|$))?")
-_trailing_rule = re.compile(r"\n[ \t]*+[-*_]{3,}+$")
-_sentence_gap = re.compile(r"(?<=[.!?])[ \t]+")
+_first_sentence = regex.compile(r"[^.!?\n]{0,300}+[.!](?:\s++|$)")
+_leading_rule = regex.compile(r"\s*+(?:[-*_]{3,}+[ \t]*+(?:\n\s*+|$))?")
+_trailing_rule = regex.compile(r"\n[ \t]*+[-*_]{3,}+$")
+_sentence_gap = regex.compile(r"(?<=[.!?])[ \t]+")
 
 
 def strip_preamble(text: str) -> str:

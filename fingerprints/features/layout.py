@@ -1,6 +1,5 @@
 """How an answer is laid out in markdown, whatever it says."""
 
-import re
 from collections import Counter
 
 import numpy as np
@@ -25,8 +24,8 @@ NAMES = (
 )
 _UPPER = (1.0,) * 11 + (100.0, 100.0, 1.0)
 
-_bold = re.compile(r"\*\*[^*\n]++\*\*|__[^_\n]++__")
-_inline_code = re.compile(r"`[^`\n]++`")
+_bold = regex.compile(r"\*\*[^*\n]++\*\*|__[^_\n]++__")
+_inline_code = regex.compile(r"`[^`\n]++`")
 _emoji = regex.compile(EMOJI)
 
 

@@ -161,7 +161,7 @@ def test_weights_and_watermark_on_the_zoo(tmp_path: Path) -> None:
     copied = run("weights", "--suspect", "zoo/descendant", "--reference", "zoo/teacher", "--json", cwd=tmp_path)
     (record,) = json.loads(copied.stdout)
     assert record["p"] < 1e-6
-    assert "MLP layers 0, 1, 2 of 3; attention layers 0, 1, 2 of 3" in record["finding"]
+    assert "all 3 MLP layers; all 3 attention layers" in record["finding"]
     taught = run("weights", "--suspect", "zoo/student", "--reference", "zoo/teacher", "--json", cwd=tmp_path)
     assert json.loads(taught.stdout)[0]["p"] > 0.01
     assert run("weights", "--suspect", "toy/sam", "--reference", "zoo/teacher", cwd=tmp_path).returncode == 2
