@@ -95,7 +95,7 @@ def _judged(
     llr = calibration.point(values_of(scores, calibration.columns))
     passed = llr > 0 if wants else llr < DECISIVE
     wanted = "above 0" if wants else f"below {DECISIVE:+.0f}"
-    tried = ", ".join(s.comparator for s in scores if s.status == "ok")
+    tried = ", ".join(calibration.columns)
     return SelfCheck(name, passed, f"{what}: llr {llr:+.2f} from {tried} (wanted {wanted})")
 
 
