@@ -258,13 +258,10 @@ def estimate(
     plan = make_plan(config, suite, [Party(n, s, guess(s)) for n, s in specs.items()])
     wanted = answers_wanted(plan)
     scored = sum(1 for r in plan.requests if _is_scored(r))
-    authors = 1 + len(plan.controls)
     out = {name: {"requests": len(rs), "max_output_tokens": sum(r.sampling.max_tokens for r in rs), "scorings": 0}
            for name, rs in wanted.items()}  # fmt: skip
-    for party in plan.parties:
-        if party.name in ("suspect", "base") and party.capabilities.prompt_scoring:
-            row = out.setdefault(party.name, {"requests": 0, "max_output_tokens": 0, "scorings": 0})
-            row["scorings"] = scored * authors
+    for scorer, authors in plan.scorers().items():
+        out[scorer]["scorings"] = scored * len(authors)
     return {"suite": suite.name, "items": len(suite.items), "parties": out}
 
 

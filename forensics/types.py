@@ -109,6 +109,7 @@ class Request:
 
     With ``target`` nothing is generated: the answer ``target`` is scored under the model instead.
     ``top_logprobs``: 0 none, k > 0 the k likeliest tokens a position, -1 the whole vocabulary.
+    ``answer``: the item's accepted answers, if it has any; never sent, and no part of the digest.
     """
 
     __pydantic_config__ = WIRE
@@ -121,6 +122,7 @@ class Request:
     sample: int = 0
     top_logprobs: int = 0
     target: str | None = None
+    answer: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -215,7 +217,8 @@ class Sample:
     """All that a comparator sees: completions aligned with ``units``; None where a party has no answer.
 
     ``likelihoods[scorer, author]`` holds, aligned with ``units``, the author's answers scored under the scorer.
-    Scorers are "suspect", "base" and control names, authors "reference" and control names. ``redraw`` is a second
+    Scorers are "suspect", "base", control names and (its own answers only) "reference"; authors "reference" and control
+    names. ``redraw`` is a second
     draw of the reference, kept away from the scores and used as positive control.
     """
 
