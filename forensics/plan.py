@@ -68,16 +68,10 @@ class Plan:
         )
 
     def base_requests(self) -> list[Request]:
-        """What the base is asked: next tokens where it lists them, and texts only where it can't be taken off by
-        scoring given answers."""
-        measured = [p for p in self.parties if p.name in ("suspect", "base")]
-        scored = all(p.capabilities.prompt_scoring for p in measured)
-        k = next((p.capabilities.top_k for p in measured if p.name == "base"), 0)
-        return [
-            r
-            for r in self.requests
-            if (r.probe == FIRST_TOKEN and (k < 0 or 0 < r.top_logprobs <= k)) or (_text(r) and not scored)
-        ]
+        """What the base is asked: texts, of which `attribution` takes the change, and next tokens where it lists them."""
+        k = next((p.capabilities.top_k for p in self.parties if p.name == "base"), 0)
+        listed = [r for r in self.requests if r.probe == FIRST_TOKEN and (k < 0 or 0 < r.top_logprobs <= k)]
+        return [r for r in self.requests if _text(r)] + listed
 
     def scorers(self) -> dict[str, tuple[str, ...]]:
         """Scorer -> the authors whose answers it scores: nothing unless the suspect can score given answers.

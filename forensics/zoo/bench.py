@@ -130,6 +130,9 @@ def _others(family: str, plan: Mapping[str, Any], others: Mapping[str, Any]) -> 
         return (Source("author", str(DOMAIN + 100 + i)) if scratch else Source("crowd", str(CROWD_RAW + 1 + i)),)
 
     out = []
+    for i in range(int(others["copy"][family])):
+        name = f"{family}-copy-{i}"
+        out.append(Entry(name, family, "copy", name, seed + 80 + i, base_of(family, plan, i)))
     for i in range(int(others["domain"][family])):
         name = f"{family}-domain-{i}"
         out.append(Entry(name, family, "domain", name, seed + i, base_of(family, plan, i), unrelated(i), 3.0 if scratch
