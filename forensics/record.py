@@ -251,6 +251,19 @@ class PavStep:
 
 
 @dataclass(frozen=True, slots=True)
+class ContrastRow:
+    """One kind of pair against one kind of negative: AUC (None: not measured on all pairs) and its 95 % interval, by way
+    of telling them apart. ``pairs`` and ``lineages``: of this kind."""
+
+    __pydantic_config__ = WIRE
+
+    kind: str
+    pairs: int
+    lineages: int
+    ways: tuple[tuple[str, float | None, tuple[float, float] | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ValidationRecord:
     """How good a population's llrs are on lineages that its calibration did not see, clipped to its bounds as every
     audit clips them. All shares and means weigh lineages, not pairs; intervals are 95 %, bootstrap over lineages.
@@ -284,6 +297,8 @@ class ValidationRecord:
     pav: tuple[PavStep, ...]
     cross_entropy: tuple[tuple[float, float, float, float], ...]
     teachers: tuple[TeacherRow, ...] = ()
+    against: str = ""
+    contrasts: tuple[ContrastRow, ...] = ()
 
     def to_json(self) -> str:
         """JSON text like `Report.to_json`'s."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from importlib import resources
 from pathlib import Path
@@ -56,6 +56,8 @@ class Population:
     """A labelled table of pairs, made under stated conditions.
 
     ``regularisation``: the strengths among which an inner, grouped cross-validation chooses; one is simply used.
+    ``against``: the kind of negative that validation ranks every kind of pair against, on its own. ``subsets``: sets of
+    columns, by name, whose own fusion is shown beside the joint one there.
     """
 
     __pydantic_config__ = WIRE
@@ -67,6 +69,8 @@ class Population:
     pairs: tuple[Pair, ...]
     regularisation: tuple[float, ...] = (REGULARISATION,)
     alike: tuple[str, float] | None = None
+    against: str = ""
+    subsets: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @cached_property
     def digest(self) -> str:
@@ -111,6 +115,9 @@ def _differs(key: str, expected: Any, case: Mapping[str, Any]) -> str | None:
     if key == "min_controls":
         few = int(case.get("controls", 0)) < int(expected)
         return f"it was made with at least {expected} controls, the case has {case.get('controls', 0)}" if few else None
+    if key == "suites":
+        asked = case.get("suite")
+        return None if asked in expected else f"it was not made with the case's suite {_short(asked)}"
     if key == "providers":
         foreign = sorted(set(found or ()) - set(expected))
         return f"it covers models of {', '.join(expected)}, not of {', '.join(foreign)}" if foreign else None
@@ -347,6 +354,27 @@ class Calibration:
     def held_out(self) -> Array:
         """Cross-validated llr ``(n,)`` of every labelled pair."""
         return self.table.held_out(self.population.regularisation)
+
+    @cached_property
+    def shown(self) -> tuple[Pair, ...]:
+        """The pairs without a label that have all columns: judged like the others, and fitted to by nothing."""
+        return tuple(p for p in self.population.pairs
+                     if p.label is None and all(p.scores.get(c) is not None for c in self.columns))  # fmt: skip
+
+    @cached_property
+    def shown_llr(self) -> Array:
+        """llr ``(n,)`` of each pair of `shown` by a fusion that saw none of its lineages; 0 where there is none."""
+        strengths = self.population.regularisation
+        fitted: dict[tuple[str, ...], Fusion | None] = {}
+        out = np.zeros(len(self.shown))
+        for i, pair in enumerate(self.shown):
+            if pair.lineages not in fitted:
+                train = self.table.rows(np.array([not set(pair.lineages).intersection(t) for t in self.table.touches]))
+                fitted[pair.lineages] = train.fit(train.strength(strengths))
+            fusion = fitted[pair.lineages]
+            if fusion is not None:
+                out[i] = fusion.llr(np.array([[pair.scores[c] for c in self.columns]], dtype=np.float64))[0]
+        return out
 
     @cached_property
     def bounds(self) -> tuple[float, float]:

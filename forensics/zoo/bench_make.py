@@ -26,7 +26,7 @@ from forensics.zoo.train import Document, Home, fit, frame, make_tokenizer, plai
 
 ASKED = 770  # seed of the training prompts that all students of a scratch family are asked
 WIDTH = 96  # padded length of a SmolLM2 training text; longer ones are cut
-ANSWER = 56  # most tokens of an answer that a SmolLM2 teacher is asked for
+ANSWER = 44  # most tokens of an answer that a SmolLM2 teacher is asked for
 CUT = 400  # characters of a recorded answer that a SmolLM2 teacher can be shown
 LIMITS = {**MAX_TOKENS, "everyday": ANSWER}
 LORA_TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
@@ -213,17 +213,19 @@ def _asked_for(answer: Any) -> str | None:
 
 def _pool(model: Any, tokenizer: Any, plan: dict[str, Any], entry: Entry) -> list[str]:
     _, asked = _asked(plan, tokenizer)
-    batch = 256 if plan["start"] == "scratch" else 80
+    batch = 256 if plan["start"] == "scratch" else 96
     return sample(model, tokenizer, asked, entry.seed, batch=batch, limits=LIMITS)
 
 
 def _adapter(model: Any, lora: dict[str, Any]) -> Any:
     from peft import LoraConfig, get_peft_model
 
+    layers = list(range(model.config.num_hidden_layers - int(lora["layers"]), model.config.num_hidden_layers))
     config = LoraConfig(
-        r=int(lora["r"]), lora_alpha=int(lora["alpha"]), target_modules=LORA_TARGETS, task_type="CAUSAL_LM"
-    )
-    return get_peft_model(model, config)
+        r=int(lora["r"]), lora_alpha=int(lora["alpha"]), target_modules=LORA_TARGETS, layers_to_transform=layers,
+        task_type="CAUSAL_LM",
+    )  # fmt: skip
+    return get_peft_model(model, config, autocast_adapter_dtype=False)
 
 
 def _answer_logits(model: Any, ids: Any, labels: Any) -> Any:
