@@ -68,7 +68,7 @@ class Plan:
         )
 
     def base_requests(self) -> list[Request]:
-        """What the base is asked: texts, of which `attribution` takes the change, and next tokens where it lists them."""
+        """What the base is asked: texts (`attribution` reads the change), and next tokens where it lists them."""
         k = next((p.capabilities.top_k for p in self.parties if p.name == "base"), 0)
         listed = [r for r in self.requests if r.probe == FIRST_TOKEN and (k < 0 or 0 < r.top_logprobs <= k)]
         return [r for r in self.requests if _text(r)] + listed

@@ -252,8 +252,8 @@ class PavStep:
 
 @dataclass(frozen=True, slots=True)
 class ContrastRow:
-    """One kind of pair against one kind of negative: AUC (None: not measured on all pairs) and its 95 % interval, by way
-    of telling them apart. ``pairs`` and ``lineages``: of this kind."""
+    """One kind of pair against one kind of negative: AUC (None: not measured on most pairs) and its 95 % interval, by
+    way of telling them apart. ``pairs`` and ``lineages``: of this kind."""
 
     __pydantic_config__ = WIRE
 

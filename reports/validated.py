@@ -88,7 +88,7 @@ def contrasts(v: ValidationRecord) -> tuple[Table, ...]:
     head = columns("Which | Pairs# | Lineages#")
     wide = (*head, *(Column(f"AUC of the {one_line(name)}", True) for name in fused))
     each = tuple(
-        (one_line(name), *(n.NONE if (a := dict((w, x) for w, x, _ in row.ways)[name]) is None else f"{a:.3f}"
+        (one_line(name), *(n.NONE if (a := {w: x for w, x, _ in row.ways}[name]) is None else f"{a:.3f}"
                            for row in v.contrasts)) for name in alone)  # fmt: skip
     kinds = (Column("AUC of one score alone"), *(Column(one_line(row.kind), True) for row in v.contrasts))
     title = f"Against the negative “{one_line(v.against)}”"

@@ -1,4 +1,4 @@
-"""Every kind of pair against one kind of negative, by each way of telling them apart: joint, parts of it, and rivals."""
+"""Every kind of pair against one kind of negative, by each way of telling them apart: jointly, in parts, by rivals."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ JOINT = "joint llr"
 def contrasts(calibration: Calibration) -> tuple[ContrastRow, ...]:
     """AUC of every kind of pair against the population's `against`, lineages weighing the same, with 95 % intervals.
 
-    Ways: the held-out joint llr; the held-out llr of each subset of columns; every score of the pairs by itself, also those
-    that no calibration reads (rivals, other censorings). Intervals draw lineages of either side with replacement.
+    Ways: the held-out joint llr; the held-out llr of each subset of columns; every score of the pairs by itself, also
+    those that no calibration reads (rivals, other censorings). Intervals draw lineages of either side with replacement.
     """
     population = calibration.population
     pairs = population.pairs
@@ -64,6 +64,6 @@ def _by_lineage(pairs: tuple[Pair, ...], rows: list[int], values: dict[int, floa
 
 
 def _of(sides: Iterable[list[Array]]) -> float:
-    hp, hd = ([g for g in side] for side in sides)
+    hp, hd = (list(side) for side in sides)
     weights = [np.concatenate([np.full(len(g), 1.0 / len(g)) for g in side]) for side in (hp, hd)]
     return auc(np.concatenate(hp), np.concatenate(hd), hp_weights=weights[0], hd_weights=weights[1])

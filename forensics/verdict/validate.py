@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..record import ErrorRate, GroupRow, PavStep, TeacherRow, TuringRow, ValidationRecord, sig
-from .contrasts import contrasts
 from ..threads import single_threaded
 from .calibrate import Array, Calibration, Population
+from .contrasts import contrasts
 from .metrics import auc, cllr, cllr_cal, cllr_min, empirical_cross_entropy, pav, tippett, upper_bound
 
 BASELINE = "length-only"
@@ -46,7 +46,8 @@ def validate(population: Population, columns: Sequence[str] | None = None) -> Va
         columns=tuple((c, sig(auc(x[held.hp, i], x[held.hd, i], **held.weights)))
                       for i, c in enumerate(calibration.columns)),
         length_only=_baseline(population), tippett=held.tippett(calibration.bounds), pav=held.pav(),
-        cross_entropy=held.cross_entropy(), teachers=tuple(_teachers(calibration, held.llr)), against=population.against,
+        cross_entropy=held.cross_entropy(), teachers=tuple(_teachers(calibration, held.llr)),
+        against=population.against,
         contrasts=contrasts(calibration) if population.against else (),
     )  # fmt: skip
 

@@ -26,7 +26,7 @@ CROWD_RAW = 77  # which crowd of authors writes the raw text that dilutes a stud
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A share of a model's training answers. ``kind``: author, crowd, model (sampled text), answers (a recorded file)."""
+    """A share of a model's training answers. ``kind``: author, crowd, model (its sampled text), answers (a file)."""
 
     kind: str
     name: str
@@ -166,6 +166,20 @@ def by_name(made: tuple[Entry, ...]) -> dict[str, Entry]:
     return table
 
 
+def with_needs(chosen: list[Entry], table: Mapping[str, Entry]) -> list[Entry]:
+    """Some entries and all that they need, parents first."""
+    order: dict[str, Entry] = {}
+
+    def visit(entry: Entry) -> None:
+        for need in entry.needs:
+            visit(table[need])
+        order[entry.name] = entry
+
+    for entry in chosen:
+        visit(entry)
+    return list(order.values())
+
+
 def build_bench(
     out: Path, *, corpus: Path | None = None, families: tuple[str, ...] = (), progress: Progress = silent,
     workers: int = WORKERS,
@@ -178,10 +192,10 @@ def build_bench(
 
     started, table = time.monotonic(), recipe()
     made = entries(table)
-    marks: dict[str, str] = {}
+    named, marks = by_name(made), dict[str, str]()
     for entry in made:
-        digest(entry.name, by_name(made), table["families"], marks)
-    chosen = [e for e in made if not families or e.family in families]
+        digest(entry.name, named, table["families"], marks)
+    chosen = with_needs([e for e in made if not families or e.family in families], named)
     out.mkdir(parents=True, exist_ok=True)
     job = partial(_make_one, plans=table["families"], home=out.joinpath, corpus=corpus, make=make)
     run(chosen, marks, out.joinpath, job, progress, workers)

@@ -1,7 +1,7 @@
 """Makes one model of the bench: its training texts, its start, its training; and a teacher's pool of sampled answers.
 
-Every student of a family is asked the same prompts, so two students of one base differ in whose answers they read and in
-nothing else. A teacher answers all prompts once, when it is made (``pool.json``); students take the answers from there.
+Every student of a family is asked the same prompts, so two students of one base differ in whose answers they read and
+in nothing else. A teacher answers all prompts once, when it is made (``pool.json``); students take them from there.
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ def _texts(entry: Entry, plan: dict[str, Any], tokenizer: Any, home: Home, corpu
 
 
 def _drawn(sources: tuple[Source, ...], n: int, rng: random.Random) -> list[int]:
-    """Which source answers which prompt: shares are met exactly (rounded), so that 1 % of 320 is 3 texts and never 0."""
+    """Which source answers which prompt: shares are met (rounded), so that 1 % of 300 is 3 texts, never 0."""
     out: list[int] = []
     for k, source in enumerate(sources[:-1]):
         out += [k] * round(source.share * n)

@@ -45,7 +45,7 @@ class Job:
 
 
 def pairs(made: Sequence[Entry], plans: Mapping[str, Any], seed: int = 0) -> list[Job]:
-    """All pairs of the bench, drawn by one seed: each student with its teachers, and with others that taught it nothing."""
+    """All pairs of the bench, drawn by one seed: each student with its teachers and with others."""
     rng = np.random.default_rng(seed)
     table = by_name(tuple(made))
     out: list[Job] = []

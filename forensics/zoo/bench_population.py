@@ -1,15 +1,14 @@
 """The bench's pairs -> the shipped ``logprob`` population, by the audit's own plan, store and comparators.
 
-Each family has one case (``NAME.case`` beside its models). `collect_family` asks every model once what all its pairs need;
-`score_family` makes the pairs' numbers from the case. Beside the audit's comparators stand columns that no calibration
-reads: the next-token divergence with whole vocabularies and with five tokens, the length, and two published rivals.
+Each family has one case (``NAME.case`` beside its models). `collect_family` asks every model once what all its pairs
+need; `score_family` makes the pairs' numbers from the case. Beside the audit's comparators stand columns that no
+calibration reads: the next-token divergence with whole vocabularies and with five tokens, the length, two rivals.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,13 +18,13 @@ import numpy as np
 from ..audit import conditions_of, score_all, stream
 from ..backends import open_backend
 from ..backends.base import Backend
-from ..collect import ask
+from ..collect import answers_wanted, ask, scorings_wanted
 from ..comparators import COMPARATORS
 from ..comparators.base import quick, relative
 from ..comparators.first_tokens import context_means
 from ..comparators.next_token_divergence import LN2, NextTokenDivergence
 from ..config import AuditConfig
-from ..plan import Party, Plan, gather, make_plan
+from ..plan import REDRAW, Party, Plan, gather, make_plan
 from ..probes import FIRST_TOKEN, load_suite
 from ..serial import lines
 from ..store import Store
@@ -44,9 +43,9 @@ FULL, FIVE = "next-token-divergence, whole vocabulary", "next-token-divergence, 
 RESAMPLES = 19  # only values are kept
 Progress = Callable[[str], None]
 CARD = (
-    "Pairs of models whose lineage is known because they were trained for it (forensics/zoo/bench.toml): two architectures from "
-    "random initialisation with tokenizers of their own, and LoRA students of SmolLM2-135M-Instruct. Negatives are mostly "
-    "siblings: same base, same prompts, another teacher. See forensics/populations/CARD.md."
+    "Pairs of models whose lineage is known because they were trained for it (forensics/zoo/bench.toml): two "
+    "architectures from random initialisation with tokenizers of their own, and LoRA students of SmolLM2-135M-Instruct. "
+    "Negatives are mostly siblings: same base, same prompts, another teacher. See forensics/populations/CARD.md."
 )
 
 
@@ -63,17 +62,11 @@ async def _collect(jobs: Sequence[Job], models: Path, store: Store, partial_ok: 
     plans = {j: _plan(j, models) for j in jobs}
     for stage in ("answers", "scoring"):
         wanted: dict[str, dict[str, Request]] = {}
-        for job, plan in plans.items():
+        for plan in plans.values():
             spec = {p.name: str(p.spec) for p in plan.parties}
-            if stage == "answers":
-                parts: Mapping[str, Sequence[Request]] = {
-                    p.name: plan.base_requests() if p.name == "base" else plan.requests for p in plan.parties
-                }
-            else:
-                parts = {s: [r for rs in authors.values() for r in rs if r is not None]
-                         for s, authors in plan.scorings(store).items()}  # fmt: skip
-            for party, requests in parts.items():
-                wanted.setdefault(spec[party], {}).update({r.digest: r for r in requests})
+            parts = scorings_wanted(plan, store) if stage == "scoring" else answers_wanted(plan)
+            for party, asked in parts.items():
+                wanted.setdefault(spec[party], {}).update({r.digest: r for r in asked if r.sample < REDRAW})
         for number, (text, requests) in enumerate(wanted.items(), 1):
             backend = open_backend(next(p.spec for plan in plans.values() for p in plan.parties if str(p.spec) == text))
             todo = [r for r in requests.values() if not store.has(backend.spec, r)]
@@ -126,7 +119,7 @@ def score_family(family: str, models: Path, *, progress: Progress = silent) -> l
             values = {s.comparator: s.value for s in scores}
             values[BASELINE] = length_only(sample, stream(0, BASELINE)).value
             first = sample.rows(lambda unit: unit.family == FIRST_TOKEN)
-            five = replace(quick(NextTokenDivergence(censor=5), RESAMPLES), ablate=False)
+            five = NextTokenDivergence(censor=5, ablate=False, resamples=RESAMPLES)
             values[FIVE] = five.compare(first, stream(0, FIVE)).value
             values[FULL] = _full(job, models, first)
             values |= {name: rival(sample) for name, rival in rivals.RIVALS.items()}

@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from forensics.zoo.build import WORKERS, Progress, ensure_tokenizer, run, silent
 from forensics.zoo import train
+from forensics.zoo.build import WORKERS, Progress, ensure_tokenizer, run, silent
 from forensics.zoo.recipe import LIGHT, Recipe, by_name, digest, distilled, pretrained, written
 
 STOCKS = 4  # bases, and as many origins

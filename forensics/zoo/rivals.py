@@ -17,10 +17,9 @@ Array = NDArray[np.float64]
 
 
 def rare_tokens(sample: Sample) -> float | None:
-    """The rare-token idea of "DLI": where the comparison model (the base) finds a token of R's answers unlikely, how alike
-    are the histograms (10 bins) of S's and of R's own probability there? Minus the Jensen-Shannon distance of the two;
-    None without the scorings it needs. R's tokens and S's may differ: histograms need no alignment, rarity does, and it is
-    read at S's tokens for S and at all of R's tokens for R where their numbers differ."""
+    """The rare-token idea of "DLI": where the comparison model (the base) finds a token of R's answers unlikely, how
+    alike are the histograms (10 bins) of S's and of R's own probability there? Minus the Jensen-Shannon distance of the
+    two; None without the scorings it needs. Where R's tokens are not S's, R's histogram is over all of its tokens."""
     from scipy.spatial.distance import jensenshannon
 
     own, base = sample.likelihoods.get(("suspect", "reference")), sample.likelihoods.get(("base", "reference"))
@@ -48,8 +47,8 @@ def _probabilities(scored: Completion | None) -> Array:
 
 
 def agreement(sample: Sample) -> float | None:
-    """Next-token agreement with a z-test against controls (2502.00706): share of contexts where S's likeliest next token
-    is R's, less the largest such share of a control, over the standard error of two proportions."""
+    """Next-token agreement with a z-test against controls (2502.00706): share of contexts where S's likeliest next
+    token is R's, less the largest such share of a control, over the standard error of two proportions."""
     part = sample.rows(lambda unit: unit.family == FIRST_TOKEN)
     columns = [[_likeliest(c) for c in column] for column in (part.suspect, *part.candidates.values())]
     rows = [i for i, cells in enumerate(zip(*columns, strict=True)) if all(c is not None for c in cells)]

@@ -123,7 +123,8 @@ def sample(
         with torch.inference_mode():
             out = model.generate(
                 ids, attention_mask=(ids != 0).long(), do_sample=True, temperature=TEMPERATURE, top_k=0,
-                max_new_tokens=max(limits[prompts[i][1]] for i in rows), pad_token_id=0, eos_token_id=tokenizer.eos_token_id,
+                max_new_tokens=max(limits[prompts[i][1]] for i in rows), pad_token_id=0,
+                eos_token_id=tokenizer.eos_token_id,
                 watermarking_config=watermark,
             )  # fmt: skip
         for i, text in zip(rows, tokenizer.batch_decode(out[:, width:], skip_special_tokens=True), strict=True):
