@@ -44,7 +44,7 @@ RESAMPLES = 19  # only values are kept
 Progress = Callable[[str], None]
 CARD = (
     "Pairs of models whose lineage is known because they were trained for it (forensics/zoo/bench.toml): two "
-    "architectures from random initialisation with tokenizers of their own, and LoRA students of SmolLM2-135M-Instruct. "
+    "architectures from random initialisation with their own tokenizers, and LoRA students of SmolLM2-135M-Instruct. "
     "Negatives are mostly siblings: same base, same prompts, another teacher. See forensics/populations/CARD.md."
 )
 
