@@ -45,10 +45,8 @@ class Probe:
                 for number, text in enumerate(cuts(item.prompt or "")):
                     out.append(Request(FIRST_TOKEN, f"{item.id}@{number}", (), text, one, top_logprobs=top_k))
             else:
-                asked = Request(
-                    FIRST_TOKEN, f"{item.id}@0", messages, None, one, top_logprobs=top_k, answer=item.answer
-                )
-                out.append(asked)
+                chat = Request(FIRST_TOKEN, f"{item.id}@0", messages, None, one, top_logprobs=top_k, answer=item.answer)
+                out.append(chat)
         return tuple(out)
 
 
