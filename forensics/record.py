@@ -264,6 +264,20 @@ class ContrastRow:
 
 
 @dataclass(frozen=True, slots=True)
+class QueryRow:
+    """One kind of pair under `divergence-tokens` alone. ``reached``: share of pairs (lineages weighing alike) whose
+    wealth came to 100 or more; ``median``: of the number of one-token queries until then, or of all there were."""
+
+    __pydantic_config__ = WIRE
+
+    kind: str
+    pairs: int
+    lineages: int
+    reached: float
+    median: float
+
+
+@dataclass(frozen=True, slots=True)
 class ValidationRecord:
     """How good a population's llrs are on lineages that its calibration did not see, clipped to its bounds as every
     audit clips them. All shares and means weigh lineages, not pairs; intervals are 95 %, bootstrap over lineages.
@@ -299,6 +313,7 @@ class ValidationRecord:
     teachers: tuple[TeacherRow, ...] = ()
     against: str = ""
     contrasts: tuple[ContrastRow, ...] = ()
+    queries: tuple[QueryRow, ...] = ()
 
     def to_json(self) -> str:
         """JSON text like `Report.to_json`'s."""

@@ -69,7 +69,17 @@ def groups(title: str, rows: tuple[GroupRow, ...]) -> Table:
 def all_tables(v: ValidationRecord) -> tuple[Table, ...]:
     """Every table but those of the curves."""
     more = (teachers(v),) if v.teachers else ()
-    return figures(v), *contrasts(v), *more, errors(v), turing(v), groups("Kinds of pairs", v.kinds)
+    return figures(v), *contrasts(v), *more, errors(v), turing(v), groups("Kinds of pairs", v.kinds), *queries(v)
+
+
+def queries(v: ValidationRecord) -> tuple[Table, ...]:
+    """What the one-token test alone costs, and how often it gets there."""
+    if not v.queries:
+        return ()
+    rows = tuple((one_line(q.kind), n.count(q.pairs), n.count(q.lineages), n.share(q.reached), f"{q.median:.0f}")
+                 for q in v.queries)  # fmt: skip
+    head = columns("Which | Pairs# | Lineages# | Reached 100# | Median number of queries until then, or in all#")
+    return (Table("divergence-tokens alone: one-token queries until the evidence is 100 to 1", head, rows),)
 
 
 def contrasts(v: ValidationRecord) -> tuple[Table, ...]:

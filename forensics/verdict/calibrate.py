@@ -49,6 +49,7 @@ class Pair:
     lineages: tuple[str, ...]
     scores: dict[str, float | None]
     group: str = ""  # the candidate's column: pairs are weighed within it
+    asked: tuple[int, int | None] | None = None  # one-token queries: how many there were, after how many W reached 100
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..record import ErrorRate, GroupRow, PavStep, TeacherRow, TuringRow, ValidationRecord, sig
+from ..record import ErrorRate, GroupRow, PavStep, QueryRow, TeacherRow, TuringRow, ValidationRecord, sig
 from ..threads import single_threaded
 from .calibrate import Array, Calibration, Population
 from .contrasts import contrasts
@@ -48,7 +48,7 @@ def validate(population: Population, columns: Sequence[str] | None = None) -> Va
         length_only=_baseline(population), tippett=held.tippett(calibration.bounds), pav=held.pav(),
         cross_entropy=held.cross_entropy(), teachers=tuple(_teachers(calibration, held.llr)),
         against=population.against,
-        contrasts=contrasts(calibration) if population.against else (),
+        contrasts=contrasts(calibration) if population.against else (), queries=tuple(_queries(population)),
     )  # fmt: skip
 
 
@@ -212,6 +212,18 @@ def _within_interval(values: Array, hp: Lineages, hd: Lineages) -> tuple[float, 
     ]
     low, high = np.quantile(draws, [0.025, 0.975])
     return sig(low), sig(high)
+
+
+def _queries(population: Population) -> Iterable[QueryRow]:
+    """What `divergence-tokens` alone would have cost, by kind of pair."""
+    for kind in dict.fromkeys(p.kind for p in population.pairs if p.asked is not None):
+        mine = [p for p in population.pairs if p.kind == kind and p.asked is not None]
+        weight = _evenly(np.array([p.lineage for p in mine]))
+        asked = [p.asked for p in mine if p.asked is not None]
+        reached = np.array([end is not None for _, end in asked])
+        spent = float(np.median([n if end is None else end for n, end in asked]))
+        share = float(weight[reached].sum() / weight.sum())
+        yield QueryRow(kind, len(mine), len({p.lineage for p in mine}), sig(share), sig(spent))
 
 
 def _baseline(population: Population) -> float | None:

@@ -21,6 +21,7 @@ from ..backends.base import Backend
 from ..collect import answers_wanted, ask, scorings_wanted
 from ..comparators import COMPARATORS
 from ..comparators.base import quick, relative
+from ..comparators.divergence_tokens import DivergenceTokens, queries_until
 from ..comparators.first_tokens import context_means
 from ..comparators.next_token_divergence import LN2, NextTokenDivergence
 from ..config import AuditConfig
@@ -124,10 +125,19 @@ def score_family(family: str, models: Path, *, progress: Progress = silent) -> l
             values[FULL] = _full(job, models, first)
             values |= {name: rival(sample) for name, rival in rivals.RIVALS.items()}
             kept = {k: None if v is None else float(f"{v:.6g}") for k, v in values.items()}
-            out.append(Pair(job.suspect, job.candidate, job.kind, job.label, job.lineage, job.lineages, kept))
+            row = (job.suspect, job.candidate, job.kind, job.label, job.lineage, job.lineages)
+            out.append(Pair(*row, kept, asked=_asked(sample)))
             if number % 10 == 0:
                 progress(f"{family}: {number} of {len(jobs)} pairs scored")
     return out
+
+
+def _asked(sample: Sample) -> tuple[int, int | None]:
+    """How many one-token queries `divergence-tokens` has for the reference, and how many it needed to reach 100."""
+    test = DivergenceTokens()
+    part = sample.rows(lambda unit: unit.family in test.families)
+    hits = [h for row in test.hits(part, "reference") for h in row]
+    return len(hits), queries_until(hits, test.pi0, test.evidence)
 
 
 def _full(job: Job, models: Path, sample: Sample) -> float | None:
