@@ -175,10 +175,21 @@ def test_under_the_null_the_wealth_seldom_gets_far(dependent: bool) -> None:
 
 
 def test_runs_within_an_answer_break_a_rate_that_only_holds_on_average() -> None:
-    """What the docstring warns of: after a first hit the rest follows, so E[h | past] exceeds pi0, though E[h] is pi0."""
+    """What the docstring warns of: after one hit the rest follows, so E[h | past] exceeds pi0, though E[h] is pi0."""
     rng = np.random.default_rng(3)
-    paths = [np.repeat(rng.random(30) < 0.3, 10) for _ in range(500)]
-    assert sum(queries_until(h, 0.3, 20.0) is not None for h in paths) / 500 > 0.05
+    answers = [rng.random(30) < 0.3 for _ in range(500)]
+    assert sum(queries_until(np.repeat(h, 10), 0.3, 20.0) is not None for h in answers) / 500 > 0.05
+    # One bet an answer, on its share of hits, holds.
+    assert sum(queries_until(h, 0.3, 20.0) is not None for h in answers) / 500 <= 0.05
+
+
+def test_one_bet_an_answer_counts_all_its_queries() -> None:
+    found = dict(run(divergent(" red")).ablations)
+    # pi0 = .3, all hits: the first bet pays 1 + (.65 - .3)/.3 = 2.17, and every later one more
+    single = queries_until([True] * 40, 0.3)
+    assert found["queries until the wealth is 100"] == single
+    assert found["queries until then, one bet an answer"] == single
+    assert queries_until([0.65, 1.0], 0.3, 1.5) == 1  # shares are bets too: 1 + 1.667 * .35
 
 
 # residual-correlation and next-token-divergence
@@ -225,12 +236,24 @@ def test_reference_and_controls_are_measured_alike() -> None:
 
 
 def test_censoring_reads_so_many_tokens() -> None:
-    p, q = listed(a=0.5, b=0.3, c=0.15, d=0.05), listed(a=0.1, b=0.2, c=0.3, d=0.4)
+    p, q = listed(a=0.5, b=0.3, c=0.15, d=0.05), listed(a=0.1, b=0.1, c=0.3, d=0.5)
     cut = replace(p, tokens=(replace(p.tokens[0], top=p.tokens[0].top[:2], floor=p.tokens[0].top[1][1]),))
     last = replace(q, tokens=(replace(q.tokens[0], top=q.tokens[0].top[:1:-1], floor=math.log(0.3)),))
     assert measured([(p,), (q,)], 2)[0] == pytest.approx(measured([(cut,), (last,)], None)[0])
     assert measured([(p,), (q,)], 2)[0][0, 0] > measured([(p,), (q,)], None)[0][0, 0]  # nearer: cells are joined
     assert measured([(p,), (q,)], 9)[0] == pytest.approx(measured([(p,), (q,)], None)[0])
+
+
+def test_only_a_whole_vocabulary_says_that_a_token_is_impossible() -> None:
+    def js(*cells: tuple[float, float]) -> float:
+        return sum(0.5 * x * math.log2(2 * x / (x + y)) for pair in cells for x, y in (pair, pair[::-1]) if x > 0)
+
+    whole, part = listed(a=0.5, b=0.5), listed(a=0.6, c=0.3)
+    part = replace(part, tokens=(replace(part.tokens[0], floor=math.log(0.1)),))
+    # c is impossible to the first; b may be among what the second does not list
+    expected = -js((0.5, 0.6), (0.0, 0.3), (0.5, 0.1))
+    assert measured([(whole,), (part,)], None)[0][0, 0] == pytest.approx(expected)
+    assert measured([(part,), (whole,)], None)[0][0, 0] == pytest.approx(expected)
 
 
 def test_blocks_of_contexts_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -314,6 +337,7 @@ def asked(prompt: str, *answer: str) -> Unit:
         ("There are 317 sonnets.", None),
         ("It has 3,170 of them", {"3170"}),
         ("317.5", {"317.5"}),
+        ("2.317", {"2.317"}),
         ("Of the 366 poems, 227 are sonnets", {"227"}),
         ("I do not know.", set()),
         ("１１１", {"111"}),
@@ -369,6 +393,8 @@ def test_capa_by_hand() -> None:
     one = (listed(Rome=0.5, Oslo=0.5), listed(Ro=0.5, Bern=0.5))
     # agreement .5 at both; right mass .5, one wrong option: by chance .25 + .25 * 1
     assert capa([one, one], units) == pytest.approx([0.0], abs=1e-9)
+    two = (listed(Rome=0.5, Oslo=0.25, Bern=0.25),) * 2
+    assert capa([two, two], units) == pytest.approx([0.0], abs=1e-9)  # .25 + .125, and by chance .25 + .25 / 2
     sure = (listed(Oslo=0.999, Rome=0.001), listed(Rome=0.999, Bern=0.001))
     a = 0.5
     observed = 0.999**2 + 0.001**2
