@@ -236,11 +236,16 @@ def test_reference_and_controls_are_measured_alike() -> None:
 
 
 def test_censoring_reads_so_many_tokens() -> None:
-    p, q = listed(a=0.5, b=0.3, c=0.15, d=0.05), listed(a=0.1, b=0.1, c=0.3, d=0.5)
-    cut = replace(p, tokens=(replace(p.tokens[0], top=p.tokens[0].top[:2], floor=p.tokens[0].top[1][1]),))
-    last = replace(q, tokens=(replace(q.tokens[0], top=q.tokens[0].top[:1:-1], floor=math.log(0.3)),))
-    assert measured([(p,), (q,)], 2)[0] == pytest.approx(measured([(cut,), (last,)], None)[0])
-    assert measured([(p,), (q,)], 2)[0][0, 0] > measured([(p,), (q,)], None)[0][0, 0]  # nearer: cells are joined
+    p, q = listed(a=0.5, b=0.3, c=0.15, d=0.05), listed(b=0.1, a=0.6, d=0.05, c=0.25)
+
+    def top(c: Completion, *kept: int) -> tuple[Completion]:
+        token = c.tokens[0]
+        some = tuple(token.top[i] for i in kept)
+        return (replace(c, tokens=(replace(token, top=some, floor=some[-1][1]),)),)
+
+    cut = measured([top(p, 0, 1), top(q, 1, 3)], None)[0]
+    assert measured([(p,), (q,)], 2)[0] == pytest.approx(cut)
+    assert 0 > cut[0, 0] > measured([(p,), (q,)], None)[0][0, 0]  # nearer, because cells are joined
     assert measured([(p,), (q,)], 9)[0] == pytest.approx(measured([(p,), (q,)], None)[0])
 
 
