@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import CONTROLS
 
 from forensics import AuditConfig, Store, collect
 from forensics.comparators import COMPARATORS
@@ -25,6 +24,7 @@ from forensics.comparators.scored import agree, common_starts, leading, spans
 from forensics.plan import gather, stored_plan
 from forensics.types import Completion, Message, Request, Sample, Score, TokenLogprob, Unit
 
+CONTROLS = ("toy/ann", "toy/bob", "toy/cid")
 Word = tuple[str, float] | tuple[str, float, dict[str, float]]
 
 
