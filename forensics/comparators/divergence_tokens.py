@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..types import Sample, Score
 from .base import RESAMPLES, Array, abstain, assemble, bootstrap, by_item, closeness_of, contrasts, shortage
@@ -31,7 +32,8 @@ class DivergenceTokens:
     until W reaches ``evidence`` (Ville: under the null that ever happens with probability 1/evidence at most).
     Positions of one answer are dependent. The bets are predictable, so dependence costs no validity as long as pi0
     bounds the hit rate *given the past*; a rate averaged over negative lineages does so only on average, so pi0 is set
-    above it. The default lies above what the shipped zoo's negatives reach at the reference's positions (.08 and .15).
+    above it. "One bet an answer" takes the answer's share of hits for h, and needs the bound only from answer to
+    answer. The default lies above what the shipped zoo's negatives reach at the reference's positions (.09 and .13).
 
     Cost: nothing is generated; every answer of reference and controls is scored by suspect, base, controls and (its
     own) reference, with five alternatives a token: see `Plan.scorers`. As a live test it is one request of one token a
@@ -109,6 +111,8 @@ class DivergenceTokens:
 
     def _ablations(self, hits: dict[str, list[list[bool]]]) -> dict[str, float | None]:
         pooled = {author: [h for row in column for h in row] for author, column in hits.items()}
+        answers = [row for row in hits["reference"] if row]
+        bets = queries_until([float(np.mean(row)) for row in answers], self.pi0, self.evidence)
         path = wealth(pooled["reference"], self.pi0)
         needed = queries_until(pooled["reference"], self.pi0, self.evidence)
         rates = [float(np.mean(h)) if h else None for h in pooled.values()]
@@ -118,16 +122,17 @@ class DivergenceTokens:
             "positions of the reference": float(len(pooled["reference"])),
             "log10 wealth after all of them": float(path[-1]) if len(path) else None,
             f"queries until the wealth is {self.evidence:g}": None if needed is None else float(needed),
+            "queries until then, one bet an answer": None if bets is None else float(sum(map(len, answers[:bets]))),
         }
 
 
-def wealth(hits: Sequence[bool], pi0: float) -> Array:
+def wealth(hits: Sequence[float] | NDArray[np.bool_], pi0: float) -> Array:
     """log10 W_t ``(n,)`` of W_t = prod_{s <= t} (1 + lambda_s (h_s - pi0)), W_0 = 1.
 
     lambda_t = max(0, (p - pi0) / (pi0 (1 - pi0))), the growth-optimal bet if S hit at rate p, with p = (1 + pi0 + hits
     before t) / (2 + t - 1): one pseudo-hit and a share, out of two, before the first query. It depends on the past only
-    and lies in [0, 1/pi0). Null hypothesis: E[h_t | past] <= pi0 for every t; then W is a non-negative
-    supermartingale, and P(sup W >= 1/alpha) <= alpha. Errors: `ValueError` unless 0 < pi0 < 1.
+    and lies in [0, 1/pi0). h is 0 or 1, or a share in between. Null hypothesis: E[h_t | past] <= pi0 for every t; then
+    W is a non-negative supermartingale, and P(sup W >= 1/alpha) <= alpha. Errors: `ValueError` unless 0 < pi0 < 1.
     """
     if not 0.0 < pi0 < 1.0:
         raise ValueError(f"pi0 lies between 0 and 1, not {pi0}")
@@ -138,8 +143,8 @@ def wealth(hits: Sequence[bool], pi0: float) -> Array:
     return np.asarray(np.cumsum(np.log1p(bet * (h - pi0))) / math.log(10.0))
 
 
-def queries_until(hits: Sequence[bool], pi0: float, evidence: float = 100.0) -> int | None:
-    """After how many one-token queries `wealth` first reaches ``evidence``; None if it never does."""
+def queries_until(hits: Sequence[float] | NDArray[np.bool_], pi0: float, evidence: float = 100.0) -> int | None:
+    """After how many bets `wealth` first reaches ``evidence``; None if it never does."""
     path = wealth(hits, pi0)
     reached = np.flatnonzero(path >= math.log10(evidence) - 1e-12)
     return int(reached[0]) + 1 if len(reached) else None
