@@ -63,15 +63,15 @@ def zoo_build(
 def zoo_population(output: Output, bench: Bench = False, corpus: Corpus = None) -> int:
     """Train the lineages of the zoo's population and score every pair into zoo.json (about an hour; resumable).
 
-    With --bench: train the bench and score its pairs into logprob.json.
+    With --bench: train the bench and score its pairs into logprob.json and text-base.json.
     """
     output.mkdir(parents=True, exist_ok=True)
     if bench:
         from .zoo.bench import build_bench
-        from .zoo.bench_population import build_logprob
+        from .zoo.bench_population import build_populations
 
         build_bench(output, corpus=corpus, progress=say)
-        build_logprob(output, output / "logprob.json", progress=say)
+        build_populations(output, output, progress=say)
         return 0
     if corpus is not None:
         raise UsageError("--corpus belongs to --bench")

@@ -11,6 +11,7 @@ import numpy as np
 from forensics.zoo.bench import Entry, by_name, teachers
 
 CONTROLS = 3
+LEAST = 0.25  # share of the training answers from which a pair counts for Hp; smaller ones are shown, not fitted to
 SIBLING = "sibling: same base, same prompts, another teacher"
 COMMON = "common teacher, not named (same data, another seed)"
 COMMON_NAMED = "common teacher, named as a control"
@@ -62,7 +63,8 @@ def pairs(made: Sequence[Entry], plans: Mapping[str, Any], seed: int = 0) -> lis
             out.append(_job(entry, entry.parent, OTHERS[entry.role], None, field, table, rng))
             continue
         for teacher, share in taught.items():
-            out.append(_job(entry, teacher, KINDS.get(entry.role, _share(share)), 1, field, table, rng))
+            label = 1 if share >= LEAST else None
+            out.append(_job(entry, teacher, KINDS.get(entry.role, _share(share)), label, field, table, rng))
         kind = SIBLING if taught else OTHERS[entry.role]
         few = 2 if entry.role in ("full", "copy", "domain") else 1
         out += [_job(entry, t, kind, 0, field, table, rng) for t in wrong[:few]]
@@ -114,7 +116,7 @@ def _job(
     free = [t for t in field if t not in sources]
     controls = [str(c) for c in rng.choice(free, size=CONTROLS - bool(named), replace=False)]
     base = _base(entry, table)
-    lineage = table[candidate].lineage if label == 1 else entry.lineage
+    lineage = table[candidate].lineage if candidate in _taught(entry, table) else entry.lineage
     touched = {t for t in sources if table.get(t) is not None and table[t].role == "teacher"} | {base, lineage}
     chosen = (*([named] if named else []), *controls)
     return Job(entry.name, candidate, kind, label, lineage, tuple(sorted(touched)), chosen, base, entry.family)

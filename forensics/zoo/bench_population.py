@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,13 @@ from ..backends import open_backend
 from ..backends.base import Backend
 from ..collect import answers_wanted, ask, scorings_wanted
 from ..comparators import COMPARATORS
-from ..comparators.base import quick, relative
+from ..comparators.answer_overlap import TEXT_FAMILIES
+from ..comparators.base import MIN_ITEMS, quick, relative
 from ..comparators.divergence_tokens import DivergenceTokens, queries_until
 from ..comparators.first_tokens import context_means
 from ..comparators.next_token_divergence import LN2, NextTokenDivergence
 from ..config import AuditConfig
-from ..plan import REDRAW, Party, Plan, gather, make_plan
+from ..plan import REDRAW, Party, Plan, gather, make_plan, prompt_key
 from ..probes import FIRST_TOKEN, load_suite
 from ..serial import lines
 from ..store import Store
@@ -35,12 +37,15 @@ from ..verdict.checks import length_only
 from ..verdict.validate import BASELINE
 from . import rivals
 from .bench import entries, recipe
-from .bench_pairs import CONTROLS, Job, pairs
+from .bench_pairs import CONTROLS, SIBLING, Job, pairs
 from .build import silent
 
 SUITES = {"llama": "zoo", "neox": "zoo", "smollm2": "quick"}
 CAPS = Capabilities(top_k=-1, prompt_scoring=True, full_logits=True, weights=True, seed=True, logprob_kind="raw")
 FULL, FIVE = "next-token-divergence, whole vocabulary", "next-token-divergence, top 5"
+TEXT = ("answer-overlap", "over-represented", "attribution", "opening-style", "relative-mmd")
+TOKENS = ("next-token-divergence", "residual-correlation", "cross-likelihood", "memorisation", "divergence-tokens")
+GRID = (0.03, 0.1, 0.3, 1.0, 3.0)  # strengths of the regularisation, chosen inside each fold
 RESAMPLES = 19  # only values are kept
 Progress = Callable[[str], None]
 CARD = (
@@ -184,17 +189,16 @@ def distributions(folder: Path, units: Sequence[Unit], family: str) -> Any:
     return table
 
 
-def build_logprob(models: Path, out: Path, *, progress: Progress = silent, workers: int = 2) -> Population:
-    """Collect and score every family and write the population to ``out``. Resumable."""
+def build_populations(models: Path, out: Path, *, progress: Progress = silent, workers: int = 2) -> None:
+    """Collect and score every family; writes ``logprob.json`` and ``text-base.json`` into ``out``. Resumable."""
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         scored = [p for part in pool.map(partial(_family, models=models), SUITES) for p in part]
     progress(f"{len(scored)} pairs scored")
-    population = assemble(scored, models)
-    out.write_text(lines(population), encoding="utf-8")
-    return population
+    for population in populations(scored, models):
+        (out / f"{population.name}.json").write_text(lines(population), encoding="utf-8")
 
 
 def _family(family: str, models: Path) -> list[Pair]:
@@ -205,13 +209,22 @@ def _family(family: str, models: Path) -> list[Pair]:
     return score_family(family, models)
 
 
-def assemble(scored: Sequence[Pair], models: Path) -> Population:
-    """The population of these pairs, with the conditions that they were made under."""
-    found = {f: conditions_of(_plan(next(j for j in _jobs() if j.family == f), models)) for f in SUITES}
-    suites = sorted({c["suite"] for c in found.values()})
+def populations(scored: Sequence[Pair], models: Path) -> tuple[Population, Population]:
+    """``logprob``, for models that can score given answers, and ``text-base``, for recorded answers with a base's.
+
+    The same pairs; the second has only what text gives, and speaks about answers to the bench's own prompts.
+    """
+    plans = {f: _plan(next(j for j in _jobs() if j.family == f), models) for f in SUITES}
+    suites = sorted({conditions_of(plan)["suite"] for plan in plans.values()})
     made = {"providers": ["gguf", "hf", "zoo"], "suites": suites, "base": True, "temperature": 1.0,
             "min_controls": CONTROLS}  # fmt: skip
-    return Population("logprob", CARD, made, COLUMNS, tuple(scored))
-
-
-COLUMNS = COMPARATORS.names()
+    swapped = {name: tuple(name if c == "next-token-divergence" else c for c in TOKENS) for name in (FULL, FIVE)}
+    subsets = {"log-probs only": TOKENS, "log-probs, whole vocabularies": swapped[FULL],
+               "log-probs, top 5": swapped[FIVE], "text only": TEXT}  # fmt: skip
+    logprob = Population("logprob", CARD, made, (*TEXT, *TOKENS), tuple(scored), GRID, None, SIBLING, subsets)
+    asked = sorted({prompt_key(r) for plan in plans.values() for r in plan.requests if r.probe in TEXT_FAMILIES})
+    told = {"providers": ["file"], "base": True, "items": [MIN_ITEMS, None], "prompts": asked,
+            "min_controls": CONTROLS}  # fmt: skip
+    kept = (*TEXT, BASELINE)
+    text = tuple(replace(p, scores={k: p.scores.get(k) for k in kept}, asked=None) for p in scored)
+    return logprob, Population("text-base", CARD, told, TEXT, text, GRID, None, SIBLING)
