@@ -18,8 +18,8 @@ from .backends import open_backend
 from .backends.base import Backend
 from .config import AuditConfig
 from .errors import BudgetExceeded, ForensicsError, UnavailableError, UsageError
-from .exact.case import keep
-from .exact.weights import match_weights
+from .exact.case import keep, lane
+from .exact.weights import change, common_base, match_weights
 from .plan import Party, Plan, make_plan, save_plan
 from .probes import Suite, load_suite
 from .protocol import fix_protocol
@@ -170,6 +170,10 @@ def compare_weights(plan: Plan, backends: dict[str, Backend], store: Store, prog
         progress(Progress("weights", label, 0, 1))
         keep(store, label, match_weights(first, second, against=label))
         progress(Progress("weights", label, 1, 1))
+    three = [folders.get(name) for name in ("suspect", "reference", "base")]
+    if common_base(lane(store)) and "change" not in done:
+        suspect, reference, base = (f for f in three if f is not None)
+        keep(store, "change", change(suspect, reference, base))
 
 
 class _Session:

@@ -111,6 +111,7 @@ class ExactRecord:
     breaks: str = ""  # what would make the finding wrong
     power: str = ""  # beside a non-rejection: what would have been detected, with what probability
     inputs: str = ""  # SHA-256 of the case's stored inputs that the result is made from
+    value: float | None = None  # what was measured, where that is no test and has no p
 
 
 @dataclass(frozen=True, slots=True)

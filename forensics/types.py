@@ -323,6 +323,7 @@ class ExactResult:
     power: str = ""
     randomness: str = ""
     inputs: str = ""
+    value: float | None = None  # what was measured, where that is no test and has no p
 
 
 @dataclass(frozen=True, slots=True)

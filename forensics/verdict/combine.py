@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from ..exact.weights import COPIED
+from ..exact.weights import COPIED, OWN_WAY, common_base
 from ..types import Evidence, ExactResult, LikelihoodRatio, Score, SelfCheck, Verdict
 from .calibrate import Array, Population, calibrate
 from .wording import statement
@@ -73,7 +74,9 @@ def decide(
     by_party = {e.against: e for e in exact if e.test == "weights" and e.status == "ok" and e.p is not None}
     shared = by_party.get("reference")
     failed = [c for c in checks if c.passed is False]
-    if shared is not None and shared.p is not None and shared.p < COPIED:
+    change = next((e.value for e in exact if e.test == "weights" and e.against == "change"), None)
+    apart = change is not None and change <= OWN_WAY and common_base(exact)
+    if shared is not None and shared.p is not None and shared.p < COPIED and not apart:
         return _weights_verdict(shared, by_party.get("reference-base"), lr, power)
     of_base = by_party.get("base")
     if of_base is not None and of_base.p is not None and of_base.p >= COPIED:
@@ -93,7 +96,14 @@ def decide(
             "evidence of training on outputs."
         )
         return Verdict("cannot-tell", None, wording, tuple(withheld), ALTERNATIVES, power)
-    return _from_llr(lr, by_party, power)
+    verdict = _from_llr(lr, by_party, power)
+    if apart:
+        why = (
+            f"suspect and reference were made from the same base, and each went its own way from there (cosine of the "
+            f"changes {change:+.2f}): the base explains the weights that they share, and the llr has it taken off"
+        )
+        verdict = replace(verdict, reasons=(*verdict.reasons, why))
+    return verdict
 
 
 ALTERNATIVES = (
