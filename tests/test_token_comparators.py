@@ -63,9 +63,9 @@ def test_scoring_asks_for_five_alternatives_and_the_reference_reads_itself(case:
     tokens = [t for column in sample.likelihoods.values() for c in column if c for t in c.tokens]
     assert {len(t.top) for t in tokens} == {5}
     assert all(t.floor == t.top[-1][1] for t in tokens)
-    # The base lists next tokens, and writes no texts: it is taken off by scoring.
+    # The base lists next tokens and writes texts: their change is what attribution reads.
     families = {u.family for u, c in zip(sample.units, sample.base or (), strict=True) if c is not None}
-    assert families == {"first-token"}
+    assert families == {"first-token", "writing"}
 
 
 def test_accepted_answers_are_carried_but_never_part_of_what_is_asked() -> None:
