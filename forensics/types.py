@@ -34,7 +34,8 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-MAKERS = ("openai",)  # providers that serve nobody's models but their own
+MAKERS = ("openai", "anthropic", "gemini")  # providers that serve nobody's models but their own
+LIVE = (*MAKERS, "api")  # models behind HTTP, which may change while they are asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,11 @@ class ModelSpec:
         """Who made the model, as the option ``vendor`` says or a maker's own service tells; None if nothing does."""
         return self.option("vendor") or (self.provider if self.provider in MAKERS else None)
 
+    @property
+    def live(self) -> bool:
+        """Whether somebody else serves it over HTTP."""
+        return self.provider in LIVE
+
     def option(self, key: str, default: str | None = None) -> str | None:
         """The value of one option, or ``default``."""
         return dict(self.options).get(key, default)
@@ -76,6 +82,7 @@ class Capabilities:
     n: int = 1
     logprob_kind: LogprobKind = "unknown"
     recorded: bool = False  # answers only: nothing new can be asked
+    system_role: bool = True  # False: the system's text has to stand at the head of the user's
     model_echo: str | None = None
     observed_at: str | None = None
     notes: tuple[str, ...] = ()

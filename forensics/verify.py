@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from . import attest
 from .audit import judge
-from .backends.openai_parse import parse
+from .backends import BACKENDS
 from .errors import EvidenceError, ForensicsError, UsageError
 from .exact import recompute
 from .plan import asked, stored_plan
@@ -25,11 +25,10 @@ from .protocol import stored_protocol
 from .record import Report
 from .serial import load
 from .store import Store, check_seal
-from .types import Completion, ExactResult, Listener, Request, sha256, silent
+from .types import LIVE, Completion, ExactResult, Listener, Request, sha256, silent
 
 State = Literal["ok", "open"]
 TOLERANCE = 2e-5  # of numbers with six digits, judged with other versions of the numerical libraries
-SERVERS = ("openai", "api")  # providers whose raw bytes are a server's answer, and can be read again
 MACHINE = ("versions", "code")  # parts of a report's manifest that may differ between two machines
 
 
@@ -174,8 +173,10 @@ def answers(store: Store) -> int:
             if done.raw_digest is not None and done.raw_digest != sha256(store.body(entry.raw)):
                 raise EvidenceError(f"entry {entry.seq}: the answer was not read from the bytes that came with it")
             request = known.get(done.request_digest)
-            if kind == "answer" and request is not None and entry.party.partition("/")[0] in SERVERS:
-                made = parse(store.body(entry.raw), request, done.received_at)
+            if kind == "answer" and request is not None and entry.party.partition("/")[0] in LIVE:
+                made = BACKENDS.load(entry.party.partition("/")[0]).parse(
+                    store.body(entry.raw), request, done.received_at
+                )
                 if replace(made, error=done.error) != done:
                     raise EvidenceError(
                         f"entry {entry.seq}: the server's bytes give another answer than the stored one"

@@ -23,8 +23,12 @@ from hypothesis import strategies as st
 
 from forensics.backends import open_backend
 from forensics.backends.handshake import believable
-from forensics.backends.openai import LARGEST, ApiBackend, OpenAIBackend, retry_after
-from forensics.backends.openai_parse import SENTINEL, parse, split_thoughts
+from forensics.backends.live import LiveBackend
+from forensics.backends.openai import ApiBackend, OpenAIBackend
+from forensics.backends.waits import retry_after
+from forensics.backends.wire import LARGEST
+from forensics.backends.openai_parse import parse, split_thoughts
+from forensics.backends.token_lists import SENTINEL
 from forensics.errors import AuthError, ProtocolError, RateError, UnavailableError, UsageError
 from forensics.spec import parse_spec
 from forensics.types import Capabilities, Completion, Message, ModelSpec, Reply, Request, Sampling, TokenLogprob, sha256
@@ -83,7 +87,7 @@ def refuse(text: str, status: int = 400, param: str | None = None, code: str | N
     return httpx2.Response(status, json={"error": {"message": text, "param": param, "code": code, "type": "x"}})
 
 
-def serving(handler: Handler, spec: str = "openai/gpt-x") -> OpenAIBackend:
+def serving(handler: Handler, spec: str = "openai/gpt-x") -> LiveBackend:
     provider = ApiBackend if spec.startswith("api/") else OpenAIBackend
     return provider(parse_spec(spec), transport=httpx2.MockTransport(handler))
 
@@ -104,7 +108,7 @@ def scripted(*answers: httpx2.Response | Exception | dict[str, Any]) -> tuple[Ha
     return handler, asked
 
 
-def run(backend: OpenAIBackend, *requests: Request) -> list[Reply]:
+def run(backend: LiveBackend, *requests: Request) -> list[Reply]:
     async def go() -> list[Reply]:
         try:
             return list(await backend.complete(requests))
@@ -880,7 +884,7 @@ class Server:
         return httpx2.Response(200, json=answer | {"model": self.quirks.get("model", "gpt-x-0613"), "usage": {}})
 
 
-def shake(spec: str = "openai/gpt-x", **quirks: Any) -> tuple[Capabilities, bytes, Server, OpenAIBackend]:
+def shake(spec: str = "openai/gpt-x", **quirks: Any) -> tuple[Capabilities, bytes, Server, LiveBackend]:
     server = Server(**quirks)
     backend = serving(server, spec)
     caps, evidence = asyncio.run(backend.handshake())
