@@ -21,7 +21,7 @@ import sqlite3
 import zlib
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -81,7 +81,7 @@ class Store:
             if not must_exist:
                 self._lock = _locked(self.path)
         self._head, self._count = GENESIS, 0
-        self._known: dict[tuple[str, str], Entry] = {}
+        self._known: dict[tuple[str, str], Entry] = {}  # of a redacted case: its key is gone
         self._key: bytes | None = None
         self._seals = False
         # Local backends answer from a worker thread, but only the event loop's thread ever writes.
@@ -101,9 +101,21 @@ class Store:
         last = self._db.execute("SELECT seq, hash FROM entry ORDER BY seq DESC LIMIT 1").fetchone()
         if last:
             self._count, self._head = last
+        if self._key is not None:
+            return  # commitments can be made again, so a request is found in the file: see `_find`
         for entry in self.entries("answer"):
             if not self.redacted(entry.request):
                 self._known[entry.party, self.body(entry.request).decode()] = entry
+
+    def _find(self, spec: ModelSpec, request: Request) -> Entry | None:
+        """The stored answer's row. Nothing is kept in memory, however large the case."""
+        if self._key is None:
+            return self._known.get((str(spec), request.digest))
+        asked = request.digest.encode()
+        digest = sha256(hmac.digest(self._key, asked, "sha256") + asked)
+        query = "SELECT * FROM entry WHERE kind = 'answer' AND party = ? AND request = ?"
+        row = self._db.execute(query, (str(spec), digest)).fetchone()
+        return None if row is None else Entry(*row)
 
     def _open(self, only_read: bool, key: bytes | None) -> None:
         tables = {row[0] for row in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
@@ -163,8 +175,6 @@ class Store:
         self._db.execute("COMMIT")
         for entry in kept:
             self._count, self._head = entry.seq, entry.hash
-            if entry.kind == "answer":
-                self._known[entry.party, self.body(entry.request).decode()] = entry
         return [reply.completion for _, reply in pairs]
 
     def note(self, kind: str, party: str, data: bytes, *, received_at: str = "") -> Entry:
@@ -186,7 +196,9 @@ class Store:
         asked = self._put(request.encode()) if request else ""
         row = Entry(seq, kind, party, asked, self._put(raw), self._put(parsed), received_at, "")
         row = replace(row, hash=link(head, row))
-        self._db.execute("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?)", tuple(asdict(row).values()))
+        self._db.execute(
+            "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?)", tuple(getattr(row, name) for name in Entry.__slots__)
+        )
         return row
 
     def _put(self, data: bytes) -> str:
@@ -200,16 +212,16 @@ class Store:
 
     def has(self, spec: ModelSpec, request: Request) -> bool:
         """Whether this model has answered this request."""
-        return (str(spec), request.digest) in self._known
+        return self._find(spec, request) is not None
 
     def get(self, spec: ModelSpec, request: Request) -> Completion | None:
         """The stored answer, or None."""
-        entry = self._known.get((str(spec), request.digest))
+        entry = self._find(spec, request)
         return None if entry is None or self.redacted(entry.parsed) else load(Completion, self.body(entry.parsed))
 
     def raw(self, spec: ModelSpec, request: Request) -> bytes | None:
         """The very bytes that a stored answer came in, or None."""
-        entry = self._known.get((str(spec), request.digest))
+        entry = self._find(spec, request)
         return None if entry is None or self.redacted(entry.raw) else self.body(entry.raw)
 
     def redacted(self, digest: str) -> bool:
@@ -301,12 +313,16 @@ class Store:
             made = f"INSERT INTO meta VALUES ('format', '{FORMAT}');"
             new.executescript(f"BEGIN;{SCHEMA}{made}")
             new.executemany("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                            (tuple(asdict(e).values()) for e in self.entries()))  # fmt: skip
+                            (_values(e) for e in self.entries()))  # fmt: skip
             for digest, salt, data in self._db.execute("SELECT digest, salt, data FROM body ORDER BY digest"):
                 row = (digest, None, None) if digest in without else (digest, salt, data)
                 new.execute("INSERT INTO body VALUES (?, ?, ?)", row)
             new.execute("COMMIT")
             seal(new, path)
+
+
+def _values(entry: Entry) -> tuple[object, ...]:
+    return tuple(getattr(entry, name) for name in Entry.__slots__)
 
 
 def seal(db: sqlite3.Connection, path: Path) -> None:
@@ -388,6 +404,5 @@ def _locked(path: Path) -> IO[bytes] | None:
 
 def link(previous: str, entry: Entry) -> str:
     """``sha256(previous hash + canonical JSON of the row without its hash)``."""
-    row = asdict(entry)
-    del row["hash"]
+    row = {name: getattr(entry, name) for name in Entry.__slots__ if name != "hash"}
     return sha256(previous.encode() + canonical(row))

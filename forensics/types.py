@@ -5,6 +5,7 @@ Token arithmetic is in nats and called ``logprob``; ``llr`` is always log10 of a
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -132,16 +133,22 @@ class Request:
     @property
     def digest(self) -> str:
         """SHA-256 over everything that can change the answer; the store's key together with the model's spec."""
-        s = self.sampling
-        body = {
-            "messages": [[m.role, m.content] for m in self.messages],
-            "prompt": self.prompt,
-            "sampling": [repr(s.temperature), repr(s.top_p), s.max_tokens, s.seed],
-            "sample": self.sample,
-            "top": self.top_logprobs,
-            "target": self.target,
-        }
-        return sha256(canonical(body))
+        return _digest(self)
+
+
+@functools.lru_cache(maxsize=1024)  # each step of one request's way asks for it
+def _digest(request: Request) -> str:
+    # Requests that are equal share an entry, so their numbers are written alike: 1 as 1.0, -0.0 as 0.0.
+    s = request.sampling
+    body = {
+        "messages": [[m.role, m.content] for m in request.messages],
+        "prompt": request.prompt,
+        "sampling": [repr(float(s.temperature) + 0.0), repr(float(s.top_p) + 0.0), s.max_tokens, s.seed],
+        "sample": request.sample,
+        "top": request.top_logprobs,
+        "target": request.target,
+    }
+    return sha256(canonical(body))
 
 
 @dataclass(frozen=True, slots=True)

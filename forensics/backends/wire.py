@@ -22,6 +22,7 @@ from .waits import retry_after
 LARGEST = 32 * 2**20  # bytes of one answer, whatever was asked
 LONGEST_WAIT = 120.0  # seconds that a server may ask us to wait
 SILENCES = 3  # requests in a row that came to nothing: then the server counts as gone
+POOL = 8  # connections of one client
 FAILURES = 20  # the same where it says itself that something broke: that may be the request's fault
 PATIENCE = 24  # "too many requests" that one request takes while others are answered
 NEVER_AGAIN = (400, 401, 403, 404, 422)
@@ -84,6 +85,27 @@ class Gate:
                 free -= 1
 
 
+class _Watch:
+    """Tells an answer that lay in the connection's buffer already when its question was sent.
+
+    A server (or a proxy before it) that answers one request twice would else have every later answer on that connection
+    go to the wrong question. Reading from the network takes at least one turn of the event loop; reading what was
+    left over takes none.
+    """
+
+    def __init__(self) -> None:
+        self.stale = self._turned = False
+
+    async def __call__(self, event: str, _: Mapping[str, Any]) -> None:
+        if event == "http11.receive_response_headers.started":
+            asyncio.get_running_loop().call_soon(self._turn)
+        elif event == "http11.receive_response_headers.complete":
+            self.stale = not self._turned
+
+    def _turn(self) -> None:
+        self._turned = True
+
+
 class Wire:
     """One server. Retries as OpenAI's own client makes them, because servers are tested against that one."""
 
@@ -97,7 +119,9 @@ class Wire:
         self.gate = Gate(connections)
         self._url, self._key, self._tries, self._headers = url, key or Key(""), 1 + retries, dict(headers or {})
         self._timeout, self._connections, self._transport = timeout, connections, transport
-        self._client: httpx2.AsyncClient | None = None
+        self._clients: set[httpx2.AsyncClient] = set()
+        self._free: list[httpx2.AsyncClient] = []  # one for each connection that is not in use
+        self._urls: dict[str, httpx2.URL] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lost = 0  # requests in a row that came to nothing
         self._answered_at: float | None = None
@@ -136,32 +160,50 @@ class Wire:
 
     async def close(self) -> None:
         """Close the connections of the running event loop."""
-        if self._client is not None and self._loop is asyncio.get_running_loop():
-            await self._client.aclose()
-        self._client = None
+        if self._loop is asyncio.get_running_loop():
+            for client in self._clients:
+                await client.aclose()
+        self._clients, self._free, self._loop = set(), [], None
 
-    def _open(self) -> httpx2.AsyncClient:
-        # Connections belong to an event loop, and a handshake may run in another one than the collection.
+    def _open(self) -> list[httpx2.AsyncClient]:
+        # Connections belong to an event loop, and a handshake may run in another one than the collection. A pool looks
+        # at all of its connections at every request, so that many small pools cost less than a large one.
         loop = asyncio.get_running_loop()
-        if self._client is None or self._loop is not loop:
+        if self._loop is not loop:
             headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"} | self._headers
             if self.keyed:
                 headers[self._key.header] = f"{self._key.prefix}{self._key.value}"
-            self._loop, self._client = loop, httpx2.AsyncClient(
-                headers=headers, transport=self._transport, follow_redirects=False,
-                timeout=httpx2.Timeout(None, connect=min(self._timeout, 10.0)),  # the rest: see `_once`
-                limits=httpx2.Limits(max_connections=self._connections),
-                trust_env=not is_loopback(self._url),  # a proxy can't reach our own machine
-            )  # fmt: skip
-        return self._client
+            proxied = not is_loopback(self._url)  # a proxy can't reach our own machine
+            context = httpx2.create_ssl_context(trust_env=proxied)
+            sizes = [min(POOL, self._connections - start) for start in range(0, self._connections, POOL)]
+            self._loop, self._free = loop, []
+            for size in sizes:
+                client = httpx2.AsyncClient(
+                    headers=headers, transport=self._transport, follow_redirects=False, verify=context,
+                    timeout=httpx2.Timeout(None, connect=min(self._timeout, 10.0)),  # the rest: see `_once`
+                    limits=httpx2.Limits(max_connections=size), trust_env=proxied,
+                )  # fmt: skip
+                self._free += [client] * size
+            self._clients = set(self._free)
+        return self._free
+
+    def _address(self, path: str) -> httpx2.URL:
+        if path not in self._urls:
+            self._urls[path] = httpx2.URL(self._url + path)
+        return self._urls[path]
 
     async def _once(self, path: str, payload: bytes, most: int) -> tuple[int, bytes]:
         turn = await self.gate.enter()
-        status = 0
+        status, free = 0, self._open()
+        client = free.pop()
         try:
             # One deadline for the whole answer: a server that sends a byte now and then never lets a read time out.
             async with asyncio.timeout(self._timeout):
-                async with self._open().stream("POST", self._url + path, content=payload) as response:
+                watch = _Watch()
+                address, seen = self._address(path), {"trace": watch}
+                async with client.stream("POST", address, content=payload, extensions=seen) as response:
+                    if watch.stale:  # leaving without the body closes the connection
+                        raise _RetryError("an answer came before its question: another request's, or a second one")
                     raw = await _body(response, most)
             status = response.status_code
         except TimeoutError:
@@ -171,6 +213,7 @@ class Wire:
         except httpx2.DecodingError as error:
             raise UnreadableError(f"the answer can't be decompressed: {one_line(error)}") from None
         finally:
+            free.append(client)
             self.gate.leave(turn, refused=status == 429, answered=status == 200)
         return self._sort(status, response.headers, raw)
 
@@ -239,7 +282,7 @@ async def _body(response: httpx2.Response, most: int) -> bytes:
         data += chunk
         if len(data) > most:
             size = f"{most >> 20} MiB" if most >= 2**20 else f"{most >> 10} KiB"
-            raise UnreadableError(f"the answer is larger than {size}")
+            raise _RetryError(f"the answer is larger than {size}")
     return bytes(data)
 
 

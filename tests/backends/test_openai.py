@@ -23,12 +23,12 @@ from hypothesis import strategies as st
 
 from forensics.backends import open_backend
 from forensics.backends.handshake import believable
-from forensics.backends.live import LiveBackend
+from forensics.backends.live import LiveBackend, allowance
 from forensics.backends.openai import ApiBackend, OpenAIBackend
-from forensics.backends.waits import retry_after
-from forensics.backends.wire import LARGEST
 from forensics.backends.openai_parse import parse, split_thoughts
 from forensics.backends.token_lists import SENTINEL
+from forensics.backends.waits import retry_after
+from forensics.backends.wire import LARGEST
 from forensics.errors import AuthError, ProtocolError, RateError, UnavailableError, UsageError
 from forensics.spec import parse_spec
 from forensics.types import Capabilities, Completion, Message, ModelSpec, Reply, Request, Sampling, TokenLogprob, sha256
@@ -418,6 +418,7 @@ class TestRequests:
         assert asked == [{
             "model": "org/gpt-x", "messages": [{"role": m.role, "content": m.content} for m in ASK],
             "temperature": 0.7, "top_p": 0.9, "n": 1, "seed": 5, "max_tokens": 12, "logprobs": True, "top_logprobs": 3,
+            "presence_penalty": 0.0, "frequency_penalty": 0.0,
         }]  # fmt: skip
 
     def test_raw_text_goes_to_completions(self) -> None:
@@ -671,15 +672,20 @@ class TestWire:
         sent = itertools.count()
 
         async def flood() -> Any:
-            for _ in range(LARGEST >> 19):  # twice the limit
+            for _ in range(64):
                 next(sent)
-                yield bytes(2**20)
+                yield bytes(2**16)
 
-        backend = serving(lambda _: httpx2.Response(200, content=flood()))
+        backend = serving(lambda _: httpx2.Response(200, content=flood()), "openai/m?retries=0")
         reply = run(backend, CHAT)[0]
-        assert reply.completion.error == "the answer is larger than 32 MiB"
+        assert reply.completion.error == "no answer: the answer is larger than 277 KiB"
         assert reply.raw == b""
-        assert next(sent) <= (LARGEST >> 20) + 1
+        assert next(sent) * 2**16 <= allowance(CHAT) + 2**17
+
+    def test_a_larger_answer_where_more_was_asked_for(self) -> None:
+        long = Request("p", "i", ASK, None, Sampling(max_tokens=4096), top_logprobs=20)
+        assert 2**18 < allowance(CHAT) < allowance(long) <= LARGEST
+        assert answer(message("x" * 2**20), request=long).text == "x" * 2**20
 
     def test_rubbish_compression(self) -> None:
         backend = serving(lambda _: httpx2.Response(200, headers={"content-encoding": "gzip"}, content=slow(b"no")))
