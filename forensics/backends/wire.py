@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import ipaddress
 import json
+import ssl
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -22,7 +24,7 @@ from .waits import retry_after
 LARGEST = 32 * 2**20  # bytes of one answer, whatever was asked
 LONGEST_WAIT = 120.0  # seconds that a server may ask us to wait
 SILENCES = 3  # requests in a row that came to nothing: then the server counts as gone
-POOL = 8  # connections of one client
+RECENT = 4096  # answers that are remembered to notice a second copy
 FAILURES = 20  # the same where it says itself that something broke: that may be the request's fault
 PATIENCE = 24  # "too many requests" that one request takes while others are answered
 NEVER_AGAIN = (400, 401, 403, 404, 422)
@@ -119,8 +121,10 @@ class Wire:
         self.gate = Gate(connections)
         self._url, self._key, self._tries, self._headers = url, key or Key(""), 1 + retries, dict(headers or {})
         self._timeout, self._connections, self._transport = timeout, connections, transport
-        self._clients: set[httpx2.AsyncClient] = set()
-        self._free: list[httpx2.AsyncClient] = []  # one for each connection that is not in use
+        self._free: list[httpx2.AsyncClient | None] = []  # one for each connection that is not in use
+        self._proxied = not is_loopback(url)  # a proxy can't reach our own machine
+        self._context: ssl.SSLContext | None = None
+        self._recent: dict[bytes, None] = {}  # answers that carry an id, by their hashes; oldest first
         self._urls: dict[str, httpx2.URL] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lost = 0  # requests in a row that came to nothing
@@ -161,31 +165,34 @@ class Wire:
     async def close(self) -> None:
         """Close the connections of the running event loop."""
         if self._loop is asyncio.get_running_loop():
-            for client in self._clients:
-                await client.aclose()
-        self._clients, self._free, self._loop = set(), [], None
+            for client in self._free:
+                if client is not None:
+                    await client.aclose()
+        self._free, self._loop = [], None
 
-    def _open(self) -> list[httpx2.AsyncClient]:
-        # Connections belong to an event loop, and a handshake may run in another one than the collection. A pool looks
-        # at all of its connections at every request, so that many small pools cost less than a large one.
+    def _places(self) -> list[httpx2.AsyncClient | None]:
+        # Connections belong to an event loop, and a handshake may run in another one than the collection.
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
-            headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"} | self._headers
-            if self.keyed:
-                headers[self._key.header] = f"{self._key.prefix}{self._key.value}"
-            proxied = not is_loopback(self._url)  # a proxy can't reach our own machine
-            context = httpx2.create_ssl_context(trust_env=proxied)
-            sizes = [min(POOL, self._connections - start) for start in range(0, self._connections, POOL)]
-            self._loop, self._free = loop, []
-            for size in sizes:
-                client = httpx2.AsyncClient(
-                    headers=headers, transport=self._transport, follow_redirects=False, verify=context,
-                    timeout=httpx2.Timeout(None, connect=min(self._timeout, 10.0)),  # the rest: see `_once`
-                    limits=httpx2.Limits(max_connections=size), trust_env=proxied,
-                )  # fmt: skip
-                self._free += [client] * size
-            self._clients = set(self._free)
+            self._loop, self._free = loop, [None] * self._connections
         return self._free
+
+    def _connect(self) -> httpx2.AsyncClient:
+        """A client of a single connection, so that one which is out of step can be closed alone."""
+        headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"} | self._headers
+        if self.keyed:
+            headers[self._key.header] = f"{self._key.prefix}{self._key.value}"
+        return httpx2.AsyncClient(
+            headers=headers, transport=self._transport, follow_redirects=False, verify=self._trust(),
+            timeout=httpx2.Timeout(None, connect=min(self._timeout, 10.0)),  # the rest: see `_once`
+            limits=httpx2.Limits(max_connections=1), trust_env=self._proxied,
+        )  # fmt: skip
+
+    def _trust(self) -> ssl.SSLContext:
+        # Always the system's certificates, or those that SSL_CERT_FILE and SSL_CERT_DIR name: there is no way around.
+        if self._context is None:
+            self._context = httpx2.create_ssl_context(trust_env=self._proxied)
+        return self._context
 
     def _address(self, path: str) -> httpx2.URL:
         if path not in self._urls:
@@ -194,18 +201,17 @@ class Wire:
 
     async def _once(self, path: str, payload: bytes, most: int) -> tuple[int, bytes]:
         turn = await self.gate.enter()
-        status, free = 0, self._open()
-        client = free.pop()
+        free, status = self._places(), 0
+        client = free.pop() or self._connect()
+        sound = False
         try:
             # One deadline for the whole answer: a server that sends a byte now and then never lets a read time out.
             async with asyncio.timeout(self._timeout):
                 watch = _Watch()
                 address, seen = self._address(path), {"trace": watch}
                 async with client.stream("POST", address, content=payload, extensions=seen) as response:
-                    if watch.stale:  # leaving without the body closes the connection
-                        raise _RetryError("an answer came before its question: another request's, or a second one")
-                    raw = await _body(response, most)
-            status = response.status_code
+                    raw = b"" if watch.stale else await _body(response, most)
+            status, sound = response.status_code, not watch.stale and not self._known(raw)
         except TimeoutError:
             raise _RetryError(f"no whole answer within {self._timeout:g} s") from None
         except httpx2.TransportError as error:
@@ -213,9 +219,25 @@ class Wire:
         except httpx2.DecodingError as error:
             raise UnreadableError(f"the answer can't be decompressed: {one_line(error)}") from None
         finally:
-            free.append(client)
+            free.append(client if sound else None)
             self.gate.leave(turn, refused=status == 429, answered=status == 200)
+            if not sound:
+                await client.aclose()
+        if not sound:
+            raise _RetryError("an answer that came before, or before its question: a cache, or a line out of step")
         return self._sort(status, response.headers, raw)
+
+    def _known(self, raw: bytes) -> bool:
+        """Whether this very answer, with its id, came before: real answers have ids of their own."""
+        if b'"id"' not in raw and b'"responseId"' not in raw:
+            return False
+        digest = hashlib.sha256(raw).digest()
+        if digest in self._recent:
+            return True
+        self._recent[digest] = None
+        if len(self._recent) > RECENT:
+            del self._recent[next(iter(self._recent))]
+        return False
 
     def _failed(self, error: httpx2.TransportError) -> NoReturn:
         why = self.hide(one_line(f"{type(error).__name__} {error}"))
