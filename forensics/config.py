@@ -32,6 +32,9 @@ class AuditConfig:
     max_tokens: int = 256
     max_requests: int | None = None
     max_total_tokens: int | None = None
+    max_cost: float | None = None
+    prices: str | None = None
+    system: str | None = None
     comparators: tuple[str, ...] = ()
     population: str = "auto"
     skip_bad: bool = False
@@ -41,6 +44,10 @@ class AuditConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UsageError(f"{name} must be at least 1, not {value}")
+        if self.max_cost is not None and not self.max_cost > 0:
+            raise UsageError(f"max_cost must be above 0, not {self.max_cost}")
+        if self.max_cost is not None and self.prices is None:
+            raise UsageError("max_cost needs prices: name a file with what each model costs (--prices FILE)")
         if not 0.0 <= self.temperature <= 2.0:
             raise UsageError(f"temperature must be between 0 and 2, not {self.temperature}")
         if self.seed < 0:
@@ -54,7 +61,8 @@ class AuditConfig:
     @property
     def fixed(self) -> AuditConfig:
         """The part that must stay the same for a case to be continued."""
-        return replace(self, max_requests=None, max_total_tokens=None, population="auto", comparators=())
+        return replace(self, max_requests=None, max_total_tokens=None, max_cost=None, prices=None, population="auto",
+                       comparators=())  # fmt: skip
 
     def specs(self) -> dict[str, ModelSpec]:
         """Parties by name: "suspect", "reference", "base", and controls under short, unique names."""

@@ -17,9 +17,11 @@ from .probes import PROBES, Probe, Suite
 from .probes.base import seed_of
 from .serial import dump, load
 from .store import Store
-from .types import WIRE, Capabilities, Column, Completion, ModelSpec, Request, Sample, Unit, canonical, sha256
+from .types import WIRE, Capabilities, Column, Completion, Message, ModelSpec, Request, Sample, Unit, canonical, sha256
 
 REDRAW = 1000  # draws from here on are the reference's second draws
+AGAIN = 2000  # and from here on what a live endpoint is asked again when everything else is answered
+REPEATED = 24  # next-token queries that are repeated word for word
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,22 @@ class Plan:
             for r in self.requests
             if r.sample == 0 and r.probe in PROBES.names() and family(r.probe).scored
         )
+
+    def again(self, party: Party) -> tuple[Request | None, ...]:
+        """What a live party is asked a second time at the end, aligned with ``requests``: some next-token queries word
+        for word, and of the suspect each text once more, drawn anew: the same model on the same endpoint."""
+        out: list[Request | None] = [None] * len(self.requests)
+        if self.recorded or party.capabilities.recorded or not party.spec.live or party.name == "base":
+            return tuple(out)
+        queries = [i for i, r in enumerate(self.requests) if r.top_logprobs and not _text(r)]
+        for i in queries[:: max(1, len(queries) // REPEATED)][:REPEATED]:
+            out[i] = replace(self.requests[i], sample=AGAIN)
+        if party.name == "suspect":
+            for i, r in enumerate(self.requests):
+                if r.sample == 0 and _text(r):
+                    seed = seed_of(self.config.seed, r.item, AGAIN)
+                    out[i] = replace(r, sample=AGAIN, sampling=replace(r.sampling, seed=seed))
+        return tuple(out)
 
     def base_requests(self) -> list[Request]:
         """What the base is asked to answer: texts, and only where it can't be taken off by scoring given answers."""
@@ -112,7 +130,31 @@ def prompt_key(request: Request) -> str:
 def make_plan(config: AuditConfig, suite: Suite, parties: Sequence[Party]) -> Plan:
     """Plan against what the weaker party offers."""
     requests = suite.plan(weakest([p.capabilities for p in parties if p.name != "base"]), sampling=config.sampling)
-    return Plan(config, suite.name, suite.digest, tuple(parties), requests)
+    folded = not all(p.capabilities.system_role for p in parties)
+    framed = tuple(_framed(r, config.system, folded) for r in requests)
+    return Plan(config, suite.name, suite.digest, tuple(parties), framed)
+
+
+def _framed(request: Request, system: str | None, folded: bool) -> Request:
+    """The request with the audit's system prompt, unless the item brings its own. Where one party refuses the role, all
+    parties get the text at the head of the user's: else they would not be asked the same."""
+    turns = request.messages
+    if turns and system and turns[0].role != "system":
+        turns = (Message("system", system), *turns)
+    if folded and len(turns) > 1 and turns[0].role == "system" and turns[1].role == "user":
+        turns = (Message("user", f"{turns[0].content}\n\n{turns[1].content}"), *turns[2:])
+    return request if turns == request.messages else replace(request, messages=turns)
+
+
+def system_prompt(plan: Plan) -> str:
+    """What every party was told before the questions, in words for the report."""
+    systems = {m.content for r in plan.requests for m in r.messages if m.role == "system"}
+    if plan.config.system is None and not systems:
+        return "no system prompt"
+    told = "one system prompt" if plan.config.system is not None else "the items' own system prompts"
+    refused = [p.name for p in plan.parties if not p.capabilities.system_role]
+    how = f", at the head of the user's text because {', '.join(refused)} refuses that role" if refused else ""
+    return f"{told}, the same for every party{how}"
 
 
 def weakest(caps: Sequence[Capabilities]) -> Capabilities:
@@ -124,6 +166,7 @@ def weakest(caps: Sequence[Capabilities]) -> Capabilities:
         top_k=min(finite) if finite else -1,
         prompt_scoring=all(c.prompt_scoring for c in caps),
         full_logits=all(c.full_logits for c in caps),
+        system_role=all(c.system_role for c in caps),
         seed=all(c.seed for c in caps),
         recorded=any(c.recorded for c in caps),
     )
@@ -186,6 +229,7 @@ def gather(plan: Plan, store: Store) -> Sample:
         controls={p.name: columns[p.name] for p in plan.controls},
         base=columns.get("base"),
         redraw=second if any(c is not None for c in second) else None,
+        again={p.name: column for p in plan.parties if any(column := _column(store, p.spec, plan.again(p)))},
         likelihoods=likelihoods,
     )
 

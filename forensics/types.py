@@ -230,7 +230,8 @@ class Sample:
 
     ``likelihoods[scorer, author]`` holds, aligned with ``units``, the author's answers scored under the scorer.
     Scorers are "suspect", "base" and control names, authors "reference" and control names. ``redraw`` is a second
-    draw of the reference, kept away from the scores and used as positive control.
+    draw of the reference, kept away from the scores and used as positive control. ``again[party]``: what a live
+    endpoint answered when it was asked again at the end.
     """
 
     units: tuple[Unit, ...]
@@ -240,6 +241,7 @@ class Sample:
     base: Column | None = None
     redraw: Column | None = None
     likelihoods: Mapping[tuple[str, str], Column] = field(default_factory=dict)
+    again: Mapping[str, Column] = field(default_factory=dict)
 
     def rows(self, keep: Callable[[Unit], bool]) -> Sample:
         """The same sample with only the units for which ``keep`` is true."""
@@ -256,6 +258,7 @@ class Sample:
             base=None if self.base is None else take(self.base),
             redraw=None if self.redraw is None else take(self.redraw),
             likelihoods={k: take(v) for k, v in self.likelihoods.items()},
+            again={k: take(v) for k, v in self.again.items()},
         )
 
     @property

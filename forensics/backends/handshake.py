@@ -17,7 +17,10 @@ Ask = Callable[[Request], Awaitable[Completion]]
 Echo = Callable[[Request, int], Awaitable[Completion]]
 
 MATCHES = 4  # scored tokens that must agree
-TURN = (Message("user", "Write one sentence of a dozen unusual words."),)
+TURN = (
+    Message("system", "You write English."),  # who refuses the role says so here, before a plan is made
+    Message("user", "Write one sentence of a dozen unusual words."),
+)
 TEXT = "Once upon a time, in a small town by the sea, there lived"
 
 
