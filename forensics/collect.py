@@ -302,7 +302,7 @@ def estimate(
             tokens_of(r)[0] + r.sampling.max_tokens for r in scored
         )
         said = sum(r.sampling.max_tokens for r in requests)
-        row = {
+        row: dict[str, Any] = {
             "requests": len(requests),
             "input_tokens": sent,
             "max_output_tokens": said,

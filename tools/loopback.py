@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import ssl
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -65,9 +66,12 @@ class Loopback:
     """``with Loopback(plan) as server``: it runs in a thread of its own. ``message`` makes the answer's message."""
 
     def __init__(
-        self, plan: Plan | None = None, message: Callable[[Mapping[str, Any], str], dict[str, Any]] = words
+        self,
+        plan: Plan | None = None,
+        message: Callable[[Mapping[str, Any], str], dict[str, Any]] = words,
+        context: ssl.SSLContext | None = None,
     ) -> None:
-        self.plan, self.message = plan or Plan(), message
+        self.plan, self.message, self.context = plan or Plan(), message, context
         self.asked: Counter[str] = Counter()  # by key
         self.faults: Counter[str] = Counter()
         self.running = self.most_running = 0
@@ -101,8 +105,11 @@ class Loopback:
 
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        self._server = await self._loop.create_server(lambda: _Line(self), "127.0.0.1", 0, backlog=1024)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/v1"
+        self._server = await self._loop.create_server(
+            lambda: _Line(self), "127.0.0.1", 0, backlog=1024, ssl=self.context
+        )
+        host = "https://localhost" if self.context else "http://127.0.0.1"
+        self.url = f"{host}:{self._server.sockets[0].getsockname()[1]}/v1"
         self._ready.set()
         await self._stop.wait()
         self.die()
@@ -113,6 +120,10 @@ class Loopback:
         self._server.close()
         for line in list(self._lines):
             line.transport.abort()
+
+    def refusal(self, body: Mapping[str, Any]) -> str | None:
+        """Why a request is refused with HTTP 400, or None; a test's server may say more."""
+        return "no raw completions here" if "messages" not in body else None
 
     def next_fault(self, key: str) -> str | None:
         """Count a request and say what happens to it."""
@@ -191,6 +202,10 @@ class _Line(asyncio.Protocol):
 
     def _whole(self, body: bytes, key: str, kind: str | None) -> None:
         asked = json.loads(body)
+        why = self.server.refusal(asked)
+        if why is not None:
+            self._send(400, {"error": {"message": why}})
+            return
         message = self.server.message(asked, key)
         if kind == "flood":
             message = message | {"content": "x" * FLOOD}
@@ -243,3 +258,27 @@ def _wait(number: int) -> str:
         "x-ratelimit-remaining-requests: 0\r\nx-ratelimit-reset-requests: 20ms",
         f"anthropic-ratelimit-requests-remaining: 0\r\nanthropic-ratelimit-requests-reset: {soon.isoformat()}",
     )[number % 5]
+
+
+def toys(table: Mapping[str, str]) -> Callable[[Mapping[str, Any], str], dict[str, Any]]:
+    """A ``message`` that answers as shipped toys do, log-probs and all: model's name -> spec of a toy."""
+    from forensics.backends.toy import ToyBackend
+    from forensics.spec import parse_spec
+    from forensics.types import Message, Request, Sampling
+
+    models = {name: ToyBackend(parse_spec(spec)) for name, spec in table.items()}
+
+    def message(body: Mapping[str, Any], key: str) -> dict[str, Any]:
+        turns = tuple(Message(m["role"], m["content"]) for m in body["messages"])
+        sampling = Sampling(body["temperature"], body["top_p"], body["max_tokens"], body.get("seed"))
+        request = Request("p", turns[-1].content, turns, None, sampling, top_logprobs=body.get("top_logprobs", 0))
+        done = models[body["model"]]._answer(request)
+        rows = [
+            {"token": t.token.decode(), "logprob": t.logprob, "bytes": list(t.token),
+             "top_logprobs": [{"token": a.decode(), "logprob": v, "bytes": list(a)} for a, v in t.top]}
+            for t in done.tokens
+        ]  # fmt: skip
+        found: dict[str, Any] = {"role": "assistant", "content": done.text}
+        return found | ({"logprobs": {"content": rows}} if rows else {})
+
+    return message

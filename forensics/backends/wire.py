@@ -124,7 +124,7 @@ class Wire:
         self._free: list[httpx2.AsyncClient | None] = []  # one for each connection that is not in use
         self._proxied = not is_loopback(url)  # a proxy can't reach our own machine
         self._context: ssl.SSLContext | None = None
-        self._recent: dict[bytes, None] = {}  # answers that carry an id, by their hashes; oldest first
+        self._recent: dict[bytes, int] = {}  # answers that carry an id, by their hashes -> what was asked; oldest first
         self._urls: dict[str, httpx2.URL] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lost = 0  # requests in a row that came to nothing
@@ -211,7 +211,7 @@ class Wire:
                 address, seen = self._address(path), {"trace": watch}
                 async with client.stream("POST", address, content=payload, extensions=seen) as response:
                     raw = b"" if watch.stale else await _body(response, most)
-            status, sound = response.status_code, not watch.stale and not self._known(raw)
+            status, sound = response.status_code, not watch.stale and not self._copied(raw, payload)
         except TimeoutError:
             raise _RetryError(f"no whole answer within {self._timeout:g} s") from None
         except httpx2.TransportError as error:
@@ -224,17 +224,17 @@ class Wire:
             if not sound:
                 await client.aclose()
         if not sound:
-            raise _RetryError("an answer that came before, or before its question: a cache, or a line out of step")
+            raise _RetryError("the answer is another request's: the connection is out of step")
         return self._sort(status, response.headers, raw)
 
-    def _known(self, raw: bytes) -> bool:
-        """Whether this very answer, with its id, came before: real answers have ids of their own."""
+    def _copied(self, raw: bytes, payload: bytes) -> bool:
+        """Whether this very answer, with its id, has answered another question before: real answers have ids of their
+        own. (A cache repeats them for the same question.)"""
         if b'"id"' not in raw and b'"responseId"' not in raw:
             return False
-        digest = hashlib.sha256(raw).digest()
-        if digest in self._recent:
+        digest, asked = hashlib.sha256(raw).digest(), hash(payload)
+        if self._recent.setdefault(digest, asked) != asked:
             return True
-        self._recent[digest] = None
         if len(self._recent) > RECENT:
             del self._recent[next(iter(self._recent))]
         return False
