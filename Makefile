@@ -31,6 +31,8 @@ format: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/local_scoring.py
+	$(BIN)/python benchmarks/endpoints.py
+	$(BIN)/python benchmarks/endpoint_memory.py
 
 examples: $(STAMP)
 	$(BIN)/python tools/examples.py

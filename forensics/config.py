@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import UsageError
-from .types import WIRE, ModelSpec, Sampling
+from .types import LIVE, MANNERS, WIRE, ModelSpec, Sampling
 
 PREFIX = "FORENSICS_"
 LISTS = ("controls", "comparators")
@@ -61,7 +61,9 @@ class AuditConfig:
     @property
     def fixed(self) -> AuditConfig:
         """The part that must stay the same for a case to be continued."""
-        return replace(self, max_requests=None, max_total_tokens=None, max_cost=None, prices=None, population="auto",
+        same = replace(self, suspect=_plain(self.suspect), reference=_plain(self.reference),
+                       controls=tuple(map(_plain, self.controls)), base=self.base and _plain(self.base))  # fmt: skip
+        return replace(same, max_requests=None, max_total_tokens=None, max_cost=None, prices=None, population="auto",
                        comparators=())  # fmt: skip
 
     def specs(self) -> dict[str, ModelSpec]:
@@ -82,12 +84,22 @@ class AuditConfig:
         return out
 
 
+def _plain(text: str) -> str:
+    """A spec without the options that say how patiently a live model is asked: a case continues whatever they are."""
+    head, _, query = text.partition("?")
+    if head.partition("/")[0] not in LIVE:
+        return text
+    kept = "&".join(part for part in query.split("&") if part.partition("=")[0] not in MANNERS)
+    return f"{head}?{kept}" if kept else head
+
+
 def _refuse_twins(specs: Mapping[str, ModelSpec]) -> None:
     """One model in two places would be compared with itself. The base may also be a control."""
     seen: dict[tuple[str, str, tuple[tuple[str, str], ...]], str] = {}
     for name, spec in specs.items():
         local = spec.provider in ("file", "hf", "gguf", "replay") and Path(spec.name).exists()
-        options = tuple(pair for pair in spec.options if pair[0] != "vendor")  # says something, changes nothing
+        # The maker and how patiently a model is asked change no answer.
+        options = tuple(pair for pair in spec.options if pair[0] not in ("vendor", *MANNERS))
         key = (spec.provider, str(Path(spec.name).resolve()) if local else spec.name, options)
         other = seen.setdefault(key, name)
         if other != name and not (name == "base" and other not in ("suspect", "reference")):

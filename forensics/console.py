@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn, ParamSpec
@@ -74,11 +75,33 @@ def _interrupted() -> NoReturn:
     leave(INTERRUPTED)
 
 
+def minutely(clock: Callable[[], float] = time.monotonic, every: float = 60.0) -> Listener:
+    """A listener for logs: at most one line in so many seconds, with the rate and the time left."""
+    begun: dict[tuple[str, str], tuple[float, int]] = {}
+    last = clock()
+
+    def listen(event: Progress) -> None:
+        nonlocal last
+        now = clock()
+        since, start = begun.setdefault((event.stage, event.party), (now, event.done))
+        if now - last < every or event.done <= start:
+            return
+        last, rate = now, (event.done - start) / max(now - since, 1e-9)
+        left = int((event.total - event.done) / rate)
+        clocked = f"{left // 3600}:{left // 60 % 60:02}:{left % 60:02}"
+        say(f"{event.stage} {event.party}: {event.done}/{event.total}, {rate:.1f}/s, about {clocked} left")
+
+    return listen
+
+
 @contextmanager
 def bars(quiet: bool) -> Iterator[Listener]:
-    """A listener that draws progress on stderr: bars on a terminal, nothing otherwise."""
-    if quiet or not sys.stderr.isatty():
+    """A listener that shows progress on stderr: bars on a terminal, elsewhere a line a minute."""
+    if quiet:
         yield silent
+        return
+    if not sys.stderr.isatty():
+        yield minutely()
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn

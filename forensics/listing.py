@@ -149,6 +149,9 @@ suite = "zoo"
 # max_tokens = 256            # longest answer where an item does not say
 # max_requests = 5000         # stop cleanly (exit 4) and continue later
 # max_total_tokens = 1000000
+# prices = "prices.toml"      # what each model costs a million tokens: see docs/endpoints.md
+# max_cost = 20.0             # in the price file's currency
+# system = "You are …"        # a system prompt, the same for every party
 # population = "auto"         # "none" withholds every likelihood ratio
 # comparators = ["answer-overlap", "style-delta", "next-token-divergence", "cross-likelihood"]
 """

@@ -84,6 +84,10 @@ class Plan:
                     out[i] = replace(r, sample=AGAIN, sampling=replace(r.sampling, seed=seed))
         return tuple(out)
 
+    def repeats(self) -> tuple[Request, ...]:
+        """All requests of `again`, each once."""
+        return tuple({r.digest: r for p in self.parties for r in self.again(p) if r is not None}.values())
+
     def base_requests(self) -> list[Request]:
         """What the base is asked to answer: texts, and only where it can't be taken off by scoring given answers."""
         measured = [p for p in self.parties if p.name in ("suspect", "base")]

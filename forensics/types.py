@@ -36,6 +36,7 @@ def sha256(data: bytes) -> str:
 
 
 MAKERS = ("openai", "anthropic", "gemini")  # providers that serve nobody's models but their own
+MANNERS = ("concurrency", "timeout", "retries")  # options of live models that change no answer
 LIVE = (*MAKERS, "api")  # models behind HTTP, which may change while they are asked
 
 
@@ -50,7 +51,9 @@ class ModelSpec:
     options: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
-        query = "&".join(f"{quote(k)}={quote(v, safe='/:,.@-_')}" for k, v in self.options)
+        """Which model it is; how patiently a live one is asked is no part of that, and may change in mid-case."""
+        kept = [(k, v) for k, v in self.options if not (self.live and k in MANNERS)]
+        query = "&".join(f"{quote(k)}={quote(v, safe='/:,.@-_')}" for k, v in kept)
         return f"{self.provider}/{self.name}" + (f"?{query}" if query else "")
 
     @property

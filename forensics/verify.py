@@ -174,9 +174,8 @@ def answers(store: Store) -> int:
                 raise EvidenceError(f"entry {entry.seq}: the answer was not read from the bytes that came with it")
             request = known.get(done.request_digest)
             if kind == "answer" and request is not None and entry.party.partition("/")[0] in LIVE:
-                made = BACKENDS.load(entry.party.partition("/")[0]).parse(
-                    store.body(entry.raw), request, done.received_at
-                )
+                parse = BACKENDS.load(entry.party.partition("/")[0]).parse
+                made = parse(store.body(entry.raw), request, done.received_at)
                 if replace(made, error=done.error) != done:
                     raise EvidenceError(
                         f"entry {entry.seq}: the server's bytes give another answer than the stored one"
@@ -192,7 +191,7 @@ def _requests(store: Store) -> dict[str, Request]:
         return {}
     plan = stored_plan(store)
     scored = [r for authors in plan.scorings(store).values() for rs in authors.values() for r in rs if r is not None]
-    return {r.digest: r for r in (*plan.requests, *plan.redraws(), *scored)}
+    return {r.digest: r for r in (*plan.requests, *plan.redraws(), *plan.repeats(), *scored)}
 
 
 def _same_chain(report: Report, store: Store) -> None:
