@@ -2,7 +2,7 @@
 
     python benchmarks/endpoint_memory.py [--requests 100000]
 
-The transport is `httpx2.MockTransport`, so that this measures the client alone: planning, asking, parsing, one committed
+The transport is `httpx2.MockTransport`, so that this measures the client alone: asking, parsing, one committed
 transaction an answer. Each answer has about 400 bytes. The resident set is read ten times on the way; the first reading
 is taken when the plan is in memory, which holds the requests themselves and is as large as they are.
 """
@@ -55,8 +55,8 @@ def main() -> None:
     def watch(event: Progress) -> None:
         if event.done % max(1, n // 10) == 0:
             used = time.process_time() - work
-            print(f"{event.done:>7} answers  {resident():7.1f} MiB  {used / max(event.done, 1) * 1000:.2f} ms of processor each",
-                  flush=True)  # fmt: skip
+            each = used / max(event.done, 1) * 1000
+            print(f"{event.done:>7} answers  {resident():7.1f} MiB  {each:.2f} ms of processor each", flush=True)
 
     with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "bench.case") as store:
         asyncio.run(ask({"suspect": backend}, {"suspect": requests}, store, "answers", watch))

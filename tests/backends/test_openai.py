@@ -28,7 +28,7 @@ from forensics.backends.openai import ApiBackend, OpenAIBackend
 from forensics.backends.openai_parse import parse, split_thoughts
 from forensics.backends.token_lists import SENTINEL
 from forensics.backends.waits import retry_after
-from forensics.backends.wire import LARGEST
+from forensics.backends.wire import LARGEST, PATIENCE
 from forensics.errors import AuthError, ProtocolError, RateError, UnavailableError, UsageError
 from forensics.spec import parse_spec
 from forensics.types import Capabilities, Completion, Message, ModelSpec, Reply, Request, Sampling, TokenLogprob, sha256
@@ -471,6 +471,10 @@ ADAPTED = [
     (refuse("Requested sample logprobs of 3, which is greater than max allowed: 2"), {"top_logprobs": 2}),
     (refuse("3 is greater than the maximum of 1 - 'logprobs'", param="logprobs"), {"top_logprobs": 1}),
     (refuse("You are not allowed to request logprobs from this model", 403), {"logprobs": None, "top_logprobs": None}),
+    (refuse("litellm.UnsupportedParamsError: bedrock does not support parameters: ['seed'], for model=x. To drop these, "
+            "set `litellm.drop_params=True`"), {"seed": None}),
+    (refuse("Unsupported parameter: 'presence_penalty' is not supported with this model.", param="presence_penalty"),
+     {"presence_penalty": None}),
     (refuse("Gaudi doesn't support logprobs. Please remove 'logprobs'/'top_logprobs'"), {"logprobs": None}),
 ]  # fmt: skip
 
@@ -609,6 +613,19 @@ class TestRetries:
         with pytest.raises(UnavailableError, match="certificate"):
             answer(httpx2.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed"))
         assert pauses == []
+
+    def test_one_unlucky_request_does_not_end_a_run(self) -> None:
+        handler, _ = scripted(message(), *[httpx2.Response(503, json={"error": "busy"})] * 2, message())
+        done = [r.completion for r in run(serving(handler, "openai/m?retries=1"), CHAT, CHAT, CHAT)]
+        assert [(d.text, d.error) for d in done] == [("Hi", None), (None, "busy"), ("Hi", None)]
+
+    def test_too_many_requests_use_up_no_retry_as_long_as_others_are_answered(self) -> None:
+        busy = httpx2.Response(429, json={"error": "slow down"})
+        handler, asked = scripted(message(), *[busy] * 10, message())
+        assert [r.completion.text for r in run(serving(handler, "openai/m?retries=1"), CHAT, CHAT)] == ["Hi", "Hi"]
+        handler, asked = scripted(message(), busy)
+        last = run(serving(handler, "openai/m?retries=1"), CHAT, CHAT)[1].completion
+        assert (last.error, len(asked)) == ("slow down", 1 + PATIENCE + 2)
 
     def test_silence_is_forgiven_twice(self) -> None:
         handler, asked = scripted(httpx2.ReadTimeout("slow"))
@@ -878,6 +895,8 @@ class Server:
         raw = request.url.path.endswith("/v1/completions")
         if raw and self.quirks.get("no_raw"):
             return httpx2.Response(404, json={"detail": "Not Found"})
+        if raw and body.get("echo") and self.quirks.get("echo") == "refused":
+            return refuse("Only no echo is supported")
         if raw and body.get("echo") and self.quirks.get("least", 0) > body["max_tokens"]:
             return refuse("max_tokens must be at least 1, got 0.")
         if not raw and self.quirks.get("no_chat"):
@@ -920,7 +939,7 @@ class TestHandshake:
         caps, _, server, _ = shake(least=1)
         assert (caps.prompt_scoring, server.asked) == (True, 7)
 
-    @pytest.mark.parametrize("echo", ["shifted", "generated-only"])
+    @pytest.mark.parametrize("echo", ["shifted", "generated-only", "refused"])
     def test_a_dishonest_echo_is_not_believed(self, echo: str) -> None:
         caps, _, _, backend = shake(echo=echo)
         assert not caps.prompt_scoring
