@@ -30,6 +30,12 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
 
 
+def short(text: str, limit: int = 1000) -> str:
+    """One line, cut where somebody's file made it endless."""
+    line = " ".join(text.split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
 def leave(code: int) -> NoReturn:
     """End with a code, even while a worker thread is still inside a model: answers are already on disk."""
     import typer
@@ -49,7 +55,7 @@ def guarded(function: Callable[P, int | None]) -> Callable[P, None]:
         try:
             leave(function(*args, **kwargs) or 0)
         except ForensicsError as error:
-            say(f"forensics: {' '.join(str(error).split())}")
+            say(f"forensics: {short(str(error))}")
             leave(error.exit_code)
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -60,7 +66,7 @@ def guarded(function: Callable[P, int | None]) -> Callable[P, None]:
             # Not one of ours, so a defect: still one line and "not completed", never an exit code that means a finding.
             if type(error).__module__.startswith(("typer", "click")) or os.environ.get("FORENSICS_DEBUG"):
                 raise
-            what = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            what = f"{type(error).__name__}: {short(str(error))}"
             say(f"forensics: internal error ({what}); FORENSICS_DEBUG=1 shows where, please report it")
             leave(INTERRUPTED)
 

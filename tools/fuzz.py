@@ -245,8 +245,8 @@ def one_line_at_most() -> Any:
     try:
         yield
     except ForensicsError as error:
-        said = " ".join(str(error).split())
-        assert 0 < len(said) < 5_000, "an error says what is wrong, in a line"
+        if not str(error).strip():
+            raise AssertionError("an error says what is wrong") from error
 
 
 # -- what is in order, to start from
@@ -289,7 +289,6 @@ def bodies() -> Mapping[str, bytes]:
 def forge(path: Path, kind: str, body: bytes) -> None:
     """The sound case written anew with another body under the first entry of a kind; everything hashes as it should."""
     from forensics import Store
-    from forensics.types import Completion, Reply, Request
 
     path.unlink(missing_ok=True)
     with Store(sound_case(), must_exist=True) as old, Store(path) as new:
@@ -353,8 +352,9 @@ def _people() -> bytes:
     ]  # fmt: skip
     conditions = {"providers": ["hf"], "min_controls": 3, "items": [40, 89], "prompts": ["a"], "base": False,
                   "length_ratio": [-1.0, 1.0], "one_sided_length": -0.5}  # fmt: skip
-    return json.dumps({"name": "people", "card": "c", "conditions": conditions, "pairs": pairs,
-                       "columns": ["answer-overlap", "relative-mmd"], "alike": ["answer-overlap", 9.0]}).encode()  # fmt: skip
+    found = {"name": "people", "card": "c", "conditions": conditions, "pairs": pairs}
+    found |= {"columns": ["answer-overlap", "relative-mmd"], "alike": ["answer-overlap", 9.0]}
+    return json.dumps(found).encode()
 
 
 def _record() -> bytes:
@@ -383,10 +383,10 @@ def run_one(name: str, seconds: int) -> None:
     import atheris
 
     with atheris.instrument_imports(include=["forensics", "fingerprints", "reports"]):
-        import fingerprints  # noqa: F401
-        import forensics.verify
-        import reports  # noqa: F401
+        import forensics.verify as engine
+        import reports as views
 
+    assert engine, views
     corpus, place = workplace() / "corpus", workplace() / "place"
     corpus.mkdir()
     for number, seed in enumerate(seeds(name)):

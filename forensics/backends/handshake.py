@@ -196,7 +196,8 @@ async def measure(ask: Ask, echo: Echo) -> tuple[Capabilities, int | None]:
     caps = Capabilities(
         top_k=top_k, prompt_scoring=scoring is not None, model_echo=first.model_echo or raw.model_echo,
         seed=_said(first) is not None and _said(first) == _said(again) != _said(other),
-        logprob_kind=_kind(first, cool) if top_k else "unknown", notes=(*notes, *doubts, *_remarks(first, again, other)),
+        logprob_kind=_kind(first, cool) if top_k else "unknown",
+        notes=(*notes, *doubts, *_remarks(first, again, other)),
     )  # fmt: skip
     return caps, scoring
 

@@ -12,6 +12,7 @@ import ipaddress
 import json
 import math
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -137,7 +138,7 @@ class Wire:
     def _sort(self, status: int, headers: httpx2.Headers, raw: bytes) -> tuple[int, bytes]:
         if 300 <= status < 400:
             raise ProtocolError(f"{self.host} redirects (HTTP {status}): set base_url to where it really is")
-        if len(self._key.value) >= 16 and self._key.value.encode() in raw:
+        if len(self._key.value) >= 16 and spells(raw, self._key.value):
             if status not in (401, 403):
                 raise UnreadableError("the server repeats the key in its answer: nothing of it is kept")
             raw = b""
@@ -184,6 +185,13 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
         if 0 < wait < math.inf:
             return wait
     return None
+
+
+def spells(raw: bytes, key: str) -> bool:
+    """Whether a body holds a key, plainly or in the escapes that JSON has for its characters."""
+    if b"\\" in raw:
+        raw = re.sub(rb"\\u00([0-7][0-9a-fA-F])", lambda m: bytes([int(m[1], 16)]), raw).replace(b"\\/", b"/")
+    return key.encode() in raw
 
 
 async def _body(response: httpx2.Response) -> bytes:

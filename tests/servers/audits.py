@@ -15,7 +15,12 @@ TOPICS = """
 rivers bridges bread winter trains gardens clocks islands weather music maps lamps horses paper wells roads stars
 boats wool salt glass birds forests letters kitchens markets towers shoes rain stones ladders bells
 """.split()
-BEGUN = ("The river runs past the", "Once upon a time there was a", "In winter the old mill is", "She opened the door and")
+BEGUN = (
+    "The river runs past the",
+    "Once upon a time there was a",
+    "In winter the old mill is",
+    "She opened the door and",
+)
 CONTROLS = ("zoo/control-a", "zoo/control-b", "zoo/control-c")
 
 
