@@ -73,6 +73,13 @@ def guarded(function: Callable[P, int | None]) -> Callable[P, None]:
     return run
 
 
+def label(event: Progress) -> str:
+    """What a bar is called; a control is named after its file, so the name is no markup and steers nothing."""
+    from rich.markup import escape
+
+    return escape(printable(event.stage if event.stage == "judge" else f"{event.stage} {event.party}").strip())
+
+
 def _interrupted() -> NoReturn:
     # A second Ctrl-C while we leave must turn neither into a traceback nor into another exit code.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -98,10 +105,7 @@ def bars(quiet: bool) -> Iterator[Listener]:
         def listen(event: Progress) -> None:
             key = (event.stage, event.party if event.stage != "judge" else "")
             if key not in tasks:
-                from rich.markup import escape
-
-                label = escape(f"{event.stage} {event.party}" if key[1] else event.stage)
-                tasks[key] = display.add_task(label, total=event.total, rate="")
+                tasks[key] = display.add_task(label(event), total=event.total, rate="")
             task = display.tasks[tasks[key]]
             rate = f"{task.speed:.1f}/s" if task.speed else ""
             display.update(tasks[key], completed=event.done, total=event.total, rate=rate)

@@ -49,7 +49,7 @@ def test_no_place_is_left_open_and_no_word_stands_twice_in_a_prompt(tmp_path: Pa
 
 
 def test_words_are_drawn_evenly(tmp_path: Path) -> None:
-    """Chi-square over 2,000 salts and 8 words; 40 is far beyond its 99.99 % quantile with 7 degrees of freedom (29.9)."""
+    """Chi-square over 2,000 salts and 8 words; its 99.99 % quantile with 7 degrees of freedom is 29.9."""
     path = tmp_path / "t"
     words = [f"w{i}" for i in range(8)]
     path.write_text(json.dumps({"pool": "w", "words": words}) + '\n{"prompt": "say {w}"}\n')
