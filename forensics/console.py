@@ -77,7 +77,8 @@ def label(event: Progress) -> str:
     """What a bar is called; a control is named after its file, so the name is no markup and steers nothing."""
     from rich.markup import escape
 
-    return escape(printable(event.stage if event.stage == "judge" else f"{event.stage} {event.party}").strip())
+    text = event.stage if event.stage == "judge" else f"{event.stage} {event.party}"
+    return escape(printable(" ".join(text.split())))
 
 
 def _interrupted() -> NoReturn:

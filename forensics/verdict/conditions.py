@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 KNOWN_PROMPTS = 0.95  # share of a case's prompts that must be among a population's
@@ -24,7 +24,7 @@ def malformed(conditions: Mapping[str, Any]) -> str:
             isinstance(value, list) and len(value) == 2 and number(value[0]) and (value[1] is None or number(value[1]))
         )
 
-    expected = {
+    expected: dict[str, Callable[[Any], bool]] = {
         "min_controls": number, "providers": texts, "prompts": texts, "items": span, "one_sided_length": number,
         "length_ratio": lambda value: span(value) and value[1] is not None and max(map(abs, value)) < 300,
     }  # fmt: skip
