@@ -17,9 +17,8 @@ from urllib.request import ProxyHandler, build_opener
 
 import pytest
 from audits import Audited, audited
-from smollm2 import dequantise, gguf
+from smollm2 import NAME, dequantise, gguf
 
-NAME = "smollm2-135m"
 START = 300  # seconds that loading may take on a machine that is busy otherwise
 
 

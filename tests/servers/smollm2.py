@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
+NAME = "smollm2-135m"
+
 
 def gguf() -> Path | None:
     """The file, or None without the package."""

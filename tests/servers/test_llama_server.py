@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 import pytest
 from audits import Audited, audited, common_tops
-from conftest import NAME
+from smollm2 import NAME
 
 from forensics.backends import open_backend
 from forensics.backends.handshake import TEXT
