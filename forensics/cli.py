@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from . import cli_attribute, cli_custody, cli_fingerprint, cli_population
+from . import cli_attribute, cli_custody, cli_fingerprint, cli_population, cli_suite
 from .cli_custody import Manifest, Sign, check_manifest, write_manifest
 from .cli_exact import exact_app
 from .cli_output import (
@@ -361,6 +361,7 @@ OTHERS = (
     cli_population.validate,
     cli_custody.verify,
     cli_custody.redact,
+    cli_suite.suite,
 )
 for command in OTHERS:
     app.command()(command)

@@ -50,6 +50,8 @@ def load_record(source: Path) -> Report:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "the file"
         raise EvidenceError(f"{source} is neither a case nor a report record: {where}: {first['msg']}") from error
+    except ValueError as error:
+        raise EvidenceError(f"{source} is not a report record: {error}") from error
 
 
 def is_case(source: Path) -> bool:

@@ -50,8 +50,10 @@ class AuditConfig:
             raise UsageError("max_cost needs prices: name a file with what each model costs (--prices FILE)")
         if not 0.0 <= self.temperature <= 2.0:
             raise UsageError(f"temperature must be between 0 and 2, not {self.temperature}")
-        if self.seed < 0:
-            raise UsageError(f"seed must not be negative, not {self.seed}")
+        if not 0 <= self.seed < 2**53:  # canonical JSON has no larger whole numbers
+            raise UsageError(f"seed must be from 0 to {2**53 - 1}, not {str(self.seed)[:40]}")
+        if self.max_tokens >= 2**31:
+            raise UsageError(f"max_tokens must be below {2**31}, not {str(self.max_tokens)[:40]}")
 
     @property
     def sampling(self) -> Sampling:
@@ -151,11 +153,12 @@ def _from_file(path: str | Path) -> dict[str, Any]:
         data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UsageError(f"no such configuration file: {path}") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path} can't be read as TOML: {error}") from error
-    if Path(path).name == "pyproject.toml":
-        data = data.get("tool", {}).get("forensics", {})
-    section = data.get("audit", data)
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"{path} can't be read as TOML: {str(error)[:300]}") from error
+    section: Any = data
+    for name in ("tool", "forensics") if Path(path).name == "pyproject.toml" else ():
+        section = section.get(name, {}) if isinstance(section, dict) else None
+    section = section.get("audit", section) if isinstance(section, dict) else None
     if not isinstance(section, dict):
         raise UsageError(f"{path}: [audit] must be a table")
     return dict(section)

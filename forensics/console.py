@@ -31,6 +31,12 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
 
 
+def short(text: str, limit: int = 1000) -> str:
+    """One line, cut where somebody's file made it endless."""
+    line = " ".join(text.split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
 def leave(code: int) -> NoReturn:
     """End with a code, even while a worker thread is still inside a model: answers are already on disk."""
     import typer
@@ -50,7 +56,7 @@ def guarded(function: Callable[P, int | None]) -> Callable[P, None]:
         try:
             leave(function(*args, **kwargs) or 0)
         except ForensicsError as error:
-            say(f"forensics: {' '.join(str(error).split())}")
+            say(f"forensics: {short(str(error))}")
             leave(error.exit_code)
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -61,11 +67,19 @@ def guarded(function: Callable[P, int | None]) -> Callable[P, None]:
             # Not one of ours, so a defect: still one line and "not completed", never an exit code that means a finding.
             if type(error).__module__.startswith(("typer", "click")) or os.environ.get("FORENSICS_DEBUG"):
                 raise
-            what = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            what = f"{type(error).__name__}: {short(str(error))}"
             say(f"forensics: internal error ({what}); FORENSICS_DEBUG=1 shows where, please report it")
             leave(INTERRUPTED)
 
     return run
+
+
+def label(event: Progress) -> str:
+    """What a bar is called; a control is named after its file, so the name is no markup and steers nothing."""
+    from rich.markup import escape
+
+    text = event.stage if event.stage == "judge" else f"{event.stage} {event.party}"
+    return escape(printable(" ".join(text.split())))
 
 
 def _interrupted() -> NoReturn:
@@ -115,10 +129,7 @@ def bars(quiet: bool) -> Iterator[Listener]:
         def listen(event: Progress) -> None:
             key = (event.stage, event.party if event.stage != "judge" else "")
             if key not in tasks:
-                from rich.markup import escape
-
-                label = escape(f"{event.stage} {event.party}" if key[1] else event.stage)
-                tasks[key] = display.add_task(label, total=event.total, rate="")
+                tasks[key] = display.add_task(label(event), total=event.total, rate="")
             task = display.tasks[tasks[key]]
             rate = f"{task.speed:.1f}/s" if task.speed else ""
             display.update(tasks[key], completed=event.done, total=event.total, rate=rate)

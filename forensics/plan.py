@@ -182,7 +182,7 @@ def save_plan(store: Store, plan: Plan) -> None:
     if old is None:
         store.note("plan", "", dump(plan))
         return
-    stored = load(Plan, old)
+    stored = stored_plan(store)
     if asked(stored) != asked(plan):
         raise UsageError(
             f"{store.path} holds another audit ({stored.config.suspect} against {stored.config.reference}, suite "
@@ -197,8 +197,6 @@ def asked(plan: Plan) -> Mapping[str, Any]:
 
 def stored_plan(store: Store) -> Plan:
     """The plan of a case. Errors: `EvidenceError` when the case has none, `UsageError` when it was taken out."""
-    from pydantic import ValidationError
-
     entry = next(store.entries("plan"), None)
     if entry is not None and store.redacted(entry.raw):
         raise UsageError(f"{store.path} is redacted, its plan too: it can be verified, not judged")
@@ -206,13 +204,21 @@ def stored_plan(store: Store) -> Plan:
     if body is None:
         raise EvidenceError(f"{store.path or 'the case'} holds no plan: nothing was collected in it")
     try:
-        return load(Plan, body)
-    except ValidationError as error:
+        plan = load(Plan, body)
+        names = [p.name for p in plan.parties]
+        if len(set(names)) < len(names):
+            raise ValueError(f"parties {names}")
+        for request in (*plan.requests, *plan.redraws()):
+            request.digest  # noqa: B018 - numbers that can't be hashed were never asked
+    except ValueError as error:
         raise EvidenceError(f"{store.path or 'the case'}: the stored plan can't be read by this version") from error
+    return plan
 
 
 def gather(plan: Plan, store: Store) -> Sample:
-    """The sample of a case: everything answered so far, aligned with the plan's requests."""
+    """The sample of a case: everything answered so far, aligned with the plan's requests. Errors: `EvidenceError`."""
+    if plan.party("suspect") is None or plan.party("reference") is None:
+        raise EvidenceError(f"{store.path or 'the case'}: its plan names no suspect or no reference")
     units = tuple(Unit(r.item, r.probe, r.sample, r) for r in plan.requests)
     columns = {p.name: _column(store, p.spec, plan.requests) for p in plan.parties}
     likelihoods = {

@@ -24,13 +24,15 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, TypeVar
 
 from .errors import EvidenceError, UsageError
 from .serial import dump, load
 from .types import Completion, ModelSpec, Reply, Request, canonical, sha256
 
+T = TypeVar("T")
 FORMAT = "2"
+LARGEST = 1 << 28  # bytes of one body, unpacked: a case from elsewhere may hold bombs
 GENESIS = "0" * 64
 UNKEYED = bytes(32)  # of cases that are thrown away: nobody redacts them, and the same answers give the same bytes
 SCHEMA = """
@@ -118,7 +120,8 @@ class Store:
         return None if row is None else Entry(*row)
 
     def _open(self, only_read: bool, key: bytes | None) -> None:
-        tables = {row[0] for row in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        self._db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST)
+        tables = _tables(self._db, self.path)
         if not tables and not only_read:
             key = key or (UNKEYED if self.path is None else secrets.token_bytes(32))
             made = f"INSERT INTO meta VALUES ('format', '{FORMAT}'), ('key', '{key.hex()}');"
@@ -217,7 +220,7 @@ class Store:
     def get(self, spec: ModelSpec, request: Request) -> Completion | None:
         """The stored answer, or None."""
         entry = self._find(spec, request)
-        return None if entry is None or self.redacted(entry.parsed) else load(Completion, self.body(entry.parsed))
+        return None if entry is None or self.redacted(entry.parsed) else self.read(Completion, entry.parsed)
 
     def raw(self, spec: ModelSpec, request: Request) -> bytes | None:
         """The very bytes that a stored answer came in, or None."""
@@ -244,21 +247,35 @@ class Store:
         if packed is None:
             raise EvidenceError(f"{self.path or 'case'}: body {digest[:12]} is redacted")
         try:
-            data = zlib.decompress(packed)
+            unpack = zlib.decompressobj()
+            data = unpack.decompress(packed, LARGEST)
+            if not unpack.eof:
+                raise zlib.error(f"cut off, or more than {LARGEST:,} bytes")
         except zlib.error as error:
             raise EvidenceError(
-                f"{self.path or 'case'}: body {digest[:12]} can't be unpacked: it was changed"
+                f"{self.path or 'case'}: body {digest[:12]} can't be unpacked: it was changed ({error})"
             ) from error
         if sha256(salt + data) != digest:
             raise EvidenceError(f"{self.path or 'case'}: body {digest[:12]} was changed")
         return data
 
+    def read(self, cls: type[T], digest: str) -> T:
+        """A body as what it stands for. Errors: `EvidenceError` when it is something else."""
+        try:
+            return load(cls, self.body(digest))
+        except ValueError as error:
+            what = f"is no {cls.__name__.lower()} that this version can read"
+            raise EvidenceError(f"{self.path or 'case'}: body {digest[:12]} {what}") from error
+
     def entries(self, kind: str | None = None) -> Iterator[Entry]:
         """The chain in order, all of it or one kind."""
-        query = "SELECT * FROM entry WHERE :kind IS NULL OR kind = :kind ORDER BY seq"
-        with closing(self._db.execute(query, {"kind": kind})) as rows:
-            for row in rows:
+        query = "SELECT * FROM entry WHERE (:kind IS NULL OR kind = :kind) AND seq > :seq ORDER BY seq LIMIT 500"
+        seq = -(1 << 63)
+        # Page by page, so that a loop that breaks off leaves no query open behind it.
+        while page := self._db.execute(query, {"kind": kind, "seq": seq}).fetchall():
+            for row in page:
                 yield Entry(*row)
+            seq = page[-1][0]
 
     def last(self, kind: str, party: str | None = None) -> bytes | None:
         """The newest body of one kind (of one party), or None."""
@@ -349,7 +366,8 @@ def check_seal(path: Path) -> None:
             )
     try:
         with closing(sqlite3.connect(_uri(path, True), uri=True)) as db:
-            found = [row[0] for row in db.execute("SELECT digest FROM seal")]
+            _tables(db, path)
+            found = [row[0] for row in db.execute("SELECT digest FROM seal LIMIT 2")]
     except sqlite3.DatabaseError as error:
         raise EvidenceError(f"{path} is not a readable case file: {error}") from error
     if len(found) != 1 or not isinstance(found[0], bytes) or len(found[0]) != 32:
@@ -360,6 +378,16 @@ def check_seal(path: Path) -> None:
         at = data.find(found[0])
         if data.find(found[0], at + 1) >= 0 or _without(data, at) != found[0]:
             raise EvidenceError(f"{path}: the file's bytes are not those that were sealed")
+
+
+def _tables(db: sqlite3.Connection, path: Path | None) -> set[str]:
+    """Names of the tables. A view, a generated column or a trigger that a case does not have could make a harmless
+    query run for ever, or write. Errors: `EvidenceError`."""
+    found = db.execute("SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+    for kind, name, sql in found:
+        if f"{sql};" not in SCHEMA:
+            raise EvidenceError(f"{path} is an SQLite file but not a case of this tool (it has the {kind} {name!r})")
+    return {name for kind, name, _ in found if kind == "table"}
 
 
 def _without(data: mmap.mmap, at: int) -> bytes:

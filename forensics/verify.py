@@ -17,13 +17,12 @@ from typing import Any, Literal
 from . import attest
 from .audit import judge
 from .backends import BACKENDS
-from .errors import EvidenceError, ForensicsError, UsageError
+from .errors import EvidenceError, ForensicsError, ProtocolError, UsageError
 from .exact import recompute
 from .plan import asked, stored_plan
 from .protocol import KIND as PROTOCOL
 from .protocol import stored_protocol
 from .record import Report
-from .serial import load
 from .store import Store, check_seal
 from .types import LIVE, Completion, ExactResult, Listener, Request, sha256, silent
 
@@ -167,7 +166,7 @@ def answers(store: Store) -> int:
         for entry in store.entries(kind):
             if any(store.redacted(d) for d in (entry.request, entry.parsed, entry.raw)):
                 continue
-            done = load(Completion, store.body(entry.parsed))
+            done = store.read(Completion, entry.parsed)
             if done.request_digest != store.body(entry.request).decode():
                 raise EvidenceError(f"entry {entry.seq}: the answer belongs to another request")
             if done.raw_digest is not None and done.raw_digest != sha256(store.body(entry.raw)):
@@ -175,7 +174,10 @@ def answers(store: Store) -> int:
             request = known.get(done.request_digest)
             if kind == "answer" and request is not None and entry.party.partition("/")[0] in LIVE:
                 parse = BACKENDS.load(entry.party.partition("/")[0]).parse
-                made = parse(store.body(entry.raw), request, done.received_at)
+                try:
+                    made = parse(store.body(entry.raw), request, done.received_at)
+                except ProtocolError as error:
+                    raise EvidenceError(f"entry {entry.seq}: the server's bytes are no answer: {error}") from error
                 if replace(made, error=done.error) != done:
                     raise EvidenceError(
                         f"entry {entry.seq}: the server's bytes give another answer than the stored one"
@@ -211,7 +213,7 @@ def exact_results(store: Store) -> Iterator[Check]:
     for entry in store.entries("exact"):
         if store.redacted(entry.raw):
             continue
-        stored = load(ExactResult, store.body(entry.raw))
+        stored = store.read(ExactResult, entry.raw)
         again = made.get((stored.test, stored.against))
         name = f"exact {stored.test} ({stored.against})"
         if again is None:

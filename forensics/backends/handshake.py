@@ -47,18 +47,22 @@ async def measure(ask: Ask, echo: Echo) -> tuple[Capabilities, int | None]:
     again, other = await ask(_request(lane)), await ask(_request(lane, seed=12))
     cool = await ask(_request(lane, temperature=0.5, tokens=1))
     scoring = None
-    for max_tokens in (0, 1) if len(raw.tokens) >= MATCHES else ():
+    # One token first: a server may take none for no limit, and write until its context is full (llama.cpp's does).
+    for max_tokens in (1, 0) if len(raw.tokens) >= MATCHES else ():
         target = Request("handshake", "echo", (), TEXT, Sampling(1.0, 1.0, 1), top_logprobs=1, target=raw.text or "")
-        if believable(raw.tokens, (await echo(target, max_tokens)).tokens):
+        read = await echo(target, max_tokens)
+        if believable(raw.tokens, read.tokens):
             scoring = max_tokens
+        if read.tokens:
             break
-    else:
+    if scoring is None:
         notes.append("prompt scoring is not offered, or did not give back the log-probs of a text just generated")
     top_k, doubts = _listed(first)
     caps = Capabilities(
         top_k=top_k, prompt_scoring=scoring is not None, model_echo=first.model_echo or raw.model_echo,
         seed=_said(first) is not None and _said(first) == _said(again) != _said(other),
-        logprob_kind=_kind(first, cool) if top_k else "unknown", notes=(*notes, *doubts, *_remarks(first, again)),
+        logprob_kind=_kind(first, cool) if top_k else "unknown",
+        notes=(*notes, *doubts, *_remarks(first, again, other)),
     )  # fmt: skip
     return caps, scoring
 
@@ -80,7 +84,9 @@ def _listed(done: Completion) -> tuple[int, tuple[str, ...]]:
     return min(most, MOST), () if most >= MOST else (f"asked for {MOST} log-probs a token, got {most}",)
 
 
-def _remarks(first: Completion, again: Completion) -> Iterator[str]:
+def _remarks(first: Completion, again: Completion, other: Completion) -> Iterator[str]:
+    if _said(first) is not None and _said(first) == _said(again) == _said(other):
+        yield "another seed at temperature 1 gives the same answer: the server may not sample at all"
     if first.tokens and first.text and first.text.encode() not in b"".join(t.token for t in first.tokens):
         yield "the tokens' bytes do not join to the text"
     if first.reasoning is not None:

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import ipaddress
 import json
+import re
 import ssl
 import time
 from collections import deque
@@ -249,7 +250,7 @@ class Wire:
     def _sort(self, status: int, headers: httpx2.Headers, raw: bytes) -> tuple[int, bytes]:
         if 300 <= status < 400:
             raise ProtocolError(f"{self.host} redirects (HTTP {status}): set base_url to where it really is")
-        if len(self._key.value) >= 16 and self._key.value.encode() in raw:
+        if len(self._key.value) >= 16 and spells(raw, self._key.value):
             if status not in (401, 403):
                 raise UnreadableError("the server repeats the key in its answer: nothing of it is kept")
             raw = b""
@@ -289,6 +290,13 @@ class Wire:
         if self._lost >= SILENCES:
             raise UnavailableError(f"{self.host} left {self._lost} requests unanswered: {why}") from None
         raise UnreadableError(f"no answer: {why}") from None
+
+
+def spells(raw: bytes, key: str) -> bool:
+    """Whether a body holds a key, plainly or in the escapes that JSON has for its characters."""
+    if b"\\" in raw:
+        raw = re.sub(rb"\\u00([0-7][0-9a-fA-F])", lambda m: bytes([int(m[1], 16)]), raw).replace(b"\\/", b"/")
+    return key.encode() in raw
 
 
 def _whole(raw: bytes) -> bool:

@@ -471,8 +471,8 @@ ADAPTED = [
     (refuse("Requested sample logprobs of 3, which is greater than max allowed: 2"), {"top_logprobs": 2}),
     (refuse("3 is greater than the maximum of 1 - 'logprobs'", param="logprobs"), {"top_logprobs": 1}),
     (refuse("You are not allowed to request logprobs from this model", 403), {"logprobs": None, "top_logprobs": None}),
-    (refuse("litellm.UnsupportedParamsError: bedrock does not support parameters: ['seed'], for model=x. To drop these, "
-            "set `litellm.drop_params=True`"), {"seed": None}),
+    (refuse("litellm.UnsupportedParamsError: bedrock does not support parameters: ['seed'], for model=x. To drop "
+            "these, set `litellm.drop_params=True`"), {"seed": None}),
     (refuse("Unsupported parameter: 'presence_penalty' is not supported with this model.", param="presence_penalty"),
      {"presence_penalty": None}),
     (refuse("Gaudi doesn't support logprobs. Please remove 'logprobs'/'top_logprobs'"), {"logprobs": None}),
@@ -899,6 +899,8 @@ class Server:
             return refuse("Only no echo is supported")
         if raw and body.get("echo") and self.quirks.get("least", 0) > body["max_tokens"]:
             return refuse("max_tokens must be at least 1, got 0.")
+        if raw and body.get("echo") and body["max_tokens"] > self.quirks.get("echo_limit", 1):
+            return refuse("max_tokens must be 0 with echo")
         if not raw and self.quirks.get("no_chat"):
             return refuse("no chat template is defined", 400)
         if "seed" in body and self.quirks.get("no_seed"):
@@ -937,12 +939,19 @@ class TestHandshake:
 
     def test_a_server_that_must_generate_while_it_scores(self) -> None:
         caps, _, server, _ = shake(least=1)
+        assert (caps.prompt_scoring, server.asked) == (True, 6)
+
+    def test_a_server_that_only_scores_while_it_generates_nothing(self) -> None:
+        caps, _, server, backend = shake(echo_limit=0)
         assert (caps.prompt_scoring, server.asked) == (True, 7)
+        target = Request("p", "i", (), "Once more", Sampling(), target=" w1 w2", top_logprobs=1)
+        assert run(backend, target)[0].completion.error is None
 
     @pytest.mark.parametrize("echo", ["shifted", "generated-only", "refused"])
     def test_a_dishonest_echo_is_not_believed(self, echo: str) -> None:
-        caps, _, _, backend = shake(echo=echo)
+        caps, _, server, backend = shake(echo=echo)
         assert not caps.prompt_scoring
+        assert server.asked == (6 if echo == "shifted" else 7)  # an echo with other numbers is not asked for again
         assert any("scoring" in note for note in caps.notes)
         assert run(backend, SCORE)[0].completion.error == "prompt scoring is not offered"
 
@@ -969,7 +978,9 @@ class TestHandshake:
 
     @pytest.mark.parametrize("seeded", ["no", "stuck"])
     def test_a_seed_that_is_ignored(self, seeded: str) -> None:
-        assert not shake(seeded=seeded)[0].seed
+        caps = shake(seeded=seeded)[0]
+        assert not caps.seed
+        assert any("may not sample" in note for note in caps.notes) == (seeded == "stuck")
 
     def test_no_probabilities(self) -> None:
         caps = shake(inflated=True)[0]
