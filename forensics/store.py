@@ -6,16 +6,11 @@
 a body out (`pack`) takes its salt and the key with it: the chain still holds, and nobody can guess a short answer from
 its hash. Nothing is ever updated or deleted; triggers refuse it. One answer is acknowledged by one transaction, so a
 killed run has an answer whole or not at all, and asks nothing twice.
-
-``seal`` is the SHA-256 of the whole file with these 32 bytes taken as zeros, written when a case is closed: it covers
-the bytes that SQLite itself never reads, and is missing after a crash until the case is opened and closed again.
 """
 
 from __future__ import annotations
 
-import hashlib
 import hmac
-import mmap
 import secrets
 import sqlite3
 import zlib
@@ -26,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, TypeVar
 
+from .casefile import SCHEMA, locked, seal, tables_of, uri_of
 from .errors import EvidenceError, UsageError
 from .serial import dump, load
 from .types import Completion, ModelSpec, Reply, Request, canonical, sha256
@@ -35,18 +31,6 @@ FORMAT = "2"
 LARGEST = 1 << 28  # bytes of one body, unpacked: a case from elsewhere may hold bombs
 GENESIS = "0" * 64
 UNKEYED = bytes(32)  # of cases that are thrown away: nobody redacts them, and the same answers give the same bytes
-SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE seal (digest BLOB NOT NULL);
-CREATE TABLE body (digest TEXT PRIMARY KEY, salt BLOB, data BLOB) WITHOUT ROWID;
-CREATE TABLE entry (seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, party TEXT NOT NULL, request TEXT NOT NULL,
-  raw TEXT NOT NULL, parsed TEXT NOT NULL, received_at TEXT NOT NULL, hash TEXT NOT NULL);
-CREATE UNIQUE INDEX answered ON entry (party, request) WHERE kind = 'answer';
-CREATE TRIGGER entry_no_update BEFORE UPDATE ON entry BEGIN SELECT RAISE(ABORT, 'append-only'); END;
-CREATE TRIGGER entry_no_delete BEFORE DELETE ON entry BEGIN SELECT RAISE(ABORT, 'append-only'); END;
-CREATE TRIGGER body_no_update BEFORE UPDATE ON body BEGIN SELECT RAISE(ABORT, 'append-only'); END;
-CREATE TRIGGER body_no_delete BEFORE DELETE ON body BEGIN SELECT RAISE(ABORT, 'append-only'); END;
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +65,13 @@ class Store:
             if not self.path.parent.is_dir():
                 raise UsageError(f"cannot write the case {self.path}: its directory does not exist")
             if not must_exist:
-                self._lock = _locked(self.path)
+                self._lock = locked(self.path)
         self._head, self._count = GENESIS, 0
         self._known: dict[tuple[str, str], Entry] = {}  # of a redacted case: its key is gone
         self._key: bytes | None = None
         self._seals = False
         # Local backends answer from a worker thread, but only the event loop's thread ever writes.
-        self._db = sqlite3.connect(_uri(self.path, must_exist), uri=True, isolation_level=None)
+        self._db = sqlite3.connect(uri_of(self.path, must_exist), uri=True, isolation_level=None)
         try:
             self._open(must_exist, key)
             self._index()
@@ -121,7 +105,7 @@ class Store:
 
     def _open(self, only_read: bool, key: bytes | None) -> None:
         self._db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST)
-        tables = _tables(self._db, self.path)
+        tables = tables_of(self._db, self.path)
         if not tables and not only_read:
             key = key or (UNKEYED if self.path is None else secrets.token_bytes(32))
             made = f"INSERT INTO meta VALUES ('format', '{FORMAT}'), ('key', '{key.hex()}');"
@@ -340,94 +324,6 @@ class Store:
 
 def _values(entry: Entry) -> tuple[object, ...]:
     return tuple(getattr(entry, name) for name in Entry.__slots__)
-
-
-def seal(db: sqlite3.Connection, path: Path) -> None:
-    """Close a case: everything in one file, and its SHA-256 in it. Without effect while another program reads it."""
-    mark = secrets.token_bytes(32)
-    try:
-        db.execute("PRAGMA journal_mode = DELETE")  # moves a pending log into the file
-        db.execute("INSERT INTO seal VALUES (?)", (mark,))
-    except sqlite3.OperationalError:
-        return
-    finally:
-        db.close()
-    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as data:
-        at = data.find(mark)
-        data[at : at + 32] = _without(data, at)
-
-
-def check_seal(path: Path) -> None:
-    """Whether a case's bytes are those that were sealed. Errors: `EvidenceError`."""
-    for ending in ("-wal", "-journal"):
-        if path.with_name(path.name + ending).exists():
-            raise EvidenceError(
-                f"{path}{ending} lies beside the case: a run did not end; the same command continues it"
-            )
-    try:
-        with closing(sqlite3.connect(_uri(path, True), uri=True)) as db:
-            _tables(db, path)
-            found = [row[0] for row in db.execute("SELECT digest FROM seal LIMIT 2")]
-    except sqlite3.DatabaseError as error:
-        raise EvidenceError(f"{path} is not a readable case file: {error}") from error
-    if len(found) != 1 or not isinstance(found[0], bytes) or len(found[0]) != 32:
-        raise EvidenceError(
-            f"{path} is not sealed: it was changed, or a run did not end (then the same command continues it)"
-        )
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        at = data.find(found[0])
-        if data.find(found[0], at + 1) >= 0 or _without(data, at) != found[0]:
-            raise EvidenceError(f"{path}: the file's bytes are not those that were sealed")
-
-
-def _tables(db: sqlite3.Connection, path: Path | None) -> set[str]:
-    """Names of the tables. A view, a generated column or a trigger that a case does not have could make a harmless
-    query run for ever, or write. Errors: `EvidenceError`."""
-    found = db.execute("SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
-    for kind, name, sql in found:
-        if f"{sql};" not in SCHEMA:
-            raise EvidenceError(f"{path} is an SQLite file but not a case of this tool (it has the {kind} {name!r})")
-    return {name for kind, name, _ in found if kind == "table"}
-
-
-def _without(data: mmap.mmap, at: int) -> bytes:
-    """SHA-256 of a file with the 32 bytes of its seal taken as zeros."""
-    found = hashlib.sha256()
-    for start, end in ((0, at), (at + 32, len(data))):
-        for here in range(start, end, 1 << 20):
-            found.update(data[here : min(here + (1 << 20), end)])
-        if start == 0:
-            found.update(bytes(32))
-    return found.digest()
-
-
-def _uri(path: Path | None, only_read: bool) -> str:
-    """SQLite's address of the case; a case without a pending log is read as it lies, on read-only media too."""
-    if path is None:
-        return "file::memory:"
-    plain = path.resolve().as_uri()
-    if not only_read:
-        return plain
-    pending = path.with_name(path.name + "-wal")
-    return plain + ("?mode=ro" if pending.is_file() and pending.stat().st_size else "?mode=ro&immutable=1")
-
-
-def _locked(path: Path) -> IO[bytes] | None:
-    """A handle that keeps other runs from writing the same case; None where the system has no such locks."""
-    try:
-        import fcntl
-    except ImportError:
-        return None
-    try:
-        handle = path.open("ab")
-    except OSError as error:
-        raise UsageError(f"cannot write the case {path}: {error.strerror}") from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        handle.close()
-        raise UsageError(f"{path} is in use by another run: wait for it, or name another case") from error
-    return handle
 
 
 def link(previous: str, entry: Entry) -> str:

@@ -17,13 +17,14 @@ from typing import Any, Literal
 from . import attest
 from .audit import judge
 from .backends import BACKENDS
+from .casefile import check_seal
 from .errors import EvidenceError, ForensicsError, ProtocolError, UsageError
 from .exact import recompute
 from .plan import asked, stored_plan
 from .protocol import KIND as PROTOCOL
 from .protocol import stored_protocol
 from .record import Report
-from .store import Store, check_seal
+from .store import Store
 from .types import LIVE, Completion, ExactResult, Listener, Request, sha256, silent
 
 State = Literal["ok", "open"]

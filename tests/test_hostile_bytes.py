@@ -22,8 +22,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from forensics.answers import Limits, read_answers
+from forensics.casefile import check_seal
 from forensics.errors import EvidenceError, ForensicsError, UsageError
-from forensics.store import LARGEST, Store, check_seal
+from forensics.store import LARGEST, Store
 
 DEEP, DEEPER = "@@deep", "@@deeper"
 HOSTILE: tuple[Any, ...] = (
