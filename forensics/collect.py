@@ -21,7 +21,7 @@ from .errors import BudgetExceeded, ForensicsError, UnavailableError, UsageError
 from .exact.case import keep
 from .exact.weights import match_weights
 from .plan import Party, Plan, make_plan, save_plan
-from .prices import FREE, Prices, load_prices, tokens_of
+from .prices import FREE, Prices, load_prices, most_tokens, tokens_of
 from .probes import Suite, load_suite
 from .protocol import fix_protocol
 from .serial import adapter
@@ -79,7 +79,7 @@ class Budget:
 
     def _most(self, spec: ModelSpec, batch: Sequence[Request]) -> float:
         price = self.prices.of(spec) or FREE
-        return sum(price.of(tokens_of(r)[0], r.sampling.max_tokens) for r in batch)
+        return sum(price.of(most_tokens(r), r.sampling.max_tokens) for r in batch)
 
 
 def collect(config: AuditConfig, *, store: Store, progress: Listener = silent, suite: Suite | None = None) -> Plan:

@@ -21,6 +21,7 @@ from .types import ModelSpec, Request, Usage
 
 CHARACTERS = 4  # of one token, where nobody counts them
 MILLION = 1_000_000
+TEMPLATE = 24  # tokens around one turn of a conversation
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +84,9 @@ def tokens_of(request: Request, usage: Usage = UNSAID, text: str | None = None) 
     asked, said = usage.prompt_tokens, usage.completion_tokens
     length = len(request.prompt or "") + sum(len(m.content) for m in request.messages) + len(request.target or "")
     return (length // CHARACTERS if asked is None else asked), (len(text or "") // CHARACTERS if said is None else said)
+
+
+def most_tokens(request: Request) -> int:
+    """No request is cut into more tokens: one a byte, and what a template writes around each turn."""
+    texts = [request.prompt or "", request.target or "", *(m.content for m in request.messages)]
+    return sum(len(t.encode()) for t in texts) + TEMPLATE * (1 + len(request.messages))

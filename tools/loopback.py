@@ -211,7 +211,7 @@ class _Line(asyncio.Protocol):
             message = message | {"content": "x" * FLOOD}
         choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": message.pop("logprobs", None)}
         model = "another/model" if kind == "other-model" else asked["model"]
-        usage = {"prompt_tokens": 9, "completion_tokens": 9}
+        usage = {"prompt_tokens": 9, "completion_tokens": min(9, asked.get("max_tokens", 9))}
         name = f"chatcmpl-{key}-{self.server.asked[key]}"
         data = json.dumps({"id": name, "choices": [choice], "model": model, "usage": usage})
         packed = _packed(200, data.encode())
