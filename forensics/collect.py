@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from .backends import open_backend
 from .backends.base import Backend
+from .backends.profiles import profile_of
 from .config import AuditConfig
 from .errors import BudgetExceeded, ForensicsError, UnavailableError, UsageError
 from .exact.case import keep
@@ -79,7 +80,7 @@ class Budget:
 
     def _most(self, spec: ModelSpec, batch: Sequence[Request]) -> float:
         price = self.prices.of(spec) or FREE
-        return sum(price.of(most_tokens(r), r.sampling.max_tokens) for r in batch)
+        return 0.0 if price is FREE else sum(price.of(most_tokens(r), r.sampling.max_tokens) for r in batch)
 
 
 def collect(config: AuditConfig, *, store: Store, progress: Listener = silent, suite: Suite | None = None) -> Plan:
@@ -286,7 +287,14 @@ def estimate(
     specs = config.specs()
     if not suite.items:
         raise UsageError("the suite has no items")
-    guess = caps or (lambda spec: Capabilities(top_k=20, prompt_scoring=spec.provider in ("hf", "gguf", "zoo", "toy")))
+    for spec in specs.values():
+        profile_of(spec)  # a router that is not pinned is refused before anything is counted
+    guess = caps or (
+        lambda spec: Capabilities(
+            top_k=0 if spec.provider == "anthropic" else 20,
+            prompt_scoring=spec.provider in ("hf", "gguf", "zoo", "toy"),
+        )
+    )
     plan = make_plan(config, suite, [Party(n, s, guess(s)) for n, s in specs.items()])
     wanted = answers_wanted(plan)
     for name, requests in again_wanted(plan).items():

@@ -87,9 +87,7 @@ def _sampling(plan: Plan) -> Confounder:
 def _drift(plan: Plan, sample: Sample) -> Confounder:
     why = "An endpoint may change while it is asked"
     if not sample.again:
-        live = any(p.spec.live for p in plan.parties)
-        more = "no request was repeated later to see." if live or plan.recorded else "models on this machine do not."
-        return Confounder("Serving drift", None, f"{why}; {more}")
+        return Confounder("Serving drift", None, f"{why}; no request was repeated later to see.")
     asked = ", ".join(sorted(sample.again))
     return Confounder("Serving drift", f"requests repeated at the end, of {asked}; see the self-checks", f"{why}.")
 

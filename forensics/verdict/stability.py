@@ -71,7 +71,9 @@ def against_itself(sample: Sample, score: Scorer, stands_out: Callable[[Score], 
     others = {**sample.controls, "reference": sample.reference}
     if len(others) < MIN_CONTROLS:
         return SelfCheck(check, None, f"fewer than {MIN_CONTROLS} other models to set it against")
-    ok = [s for s in score(Sample(sample.units, again, sample.suspect, others)) if s.status == "ok"]
+    offered = Sample(sample.units, again, sample.suspect, others)
+    # Not the next-token queries: those were repeated word for word, and `repeats` judges them.
+    ok = [s for s in score(offered.rows(lambda u: u.family != "first-token")) if s.status == "ok"]
     if not ok:
         return SelfCheck(check, None, "a second draw of the suspect: nothing could be measured")
     good = [s.comparator for s in ok if stands_out(s)]
