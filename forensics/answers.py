@@ -27,11 +27,15 @@ _BROKEN_ZIP = (*_BROKEN, ValueError, RuntimeError, LookupError, OverflowError, s
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bytes after unpacking, so that a small file can't fill the memory: in all, of a line, of one JSON document."""
+    """Bytes after unpacking, so that a small file can't fill the memory: in all, of a line, of one JSON document.
+
+    ``values``: how many values one line or document may hold, because each takes some sixty bytes however short it is.
+    """
 
     total: int = 4 << 30
     line: int = 64 << 20
     document: int = 256 << 20
+    values: int = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +125,7 @@ class _Reader:
             if first and (line.lstrip()[:1] == b"[" or line.strip() == b"{"):
                 rest = _counted((b"\n" + more for _, more in lines), self.limits.document, self.path)
                 line = b"".join([line, *rest])
-            value = _load(line, number)
+            value = _load(line, number, self.limits.values)
             if first and isinstance(value, dict) and "eval" in value and "samples" in value:
                 value = value["samples"] or []
             if first and isinstance(value, list):
@@ -154,7 +158,7 @@ class _Reader:
             total += len(data)
             if len(data) > self.limits.document or total > self.limits.total:
                 raise UsageError(f"{self.path}: unpacks to more bytes than the limit of {self.limits.total:,}")
-            yield number, _load(data, number)
+            yield number, _load(data, number, self.limits.values)
 
     def _numbered(self, found: list[Answer]) -> tuple[Answer, ...]:
         """Draws counted where the file does not count them; two answers to one draw, two prompts to one id: bad."""
@@ -237,8 +241,10 @@ def _lines(pieces: Iterable[bytes], limit: int) -> Iterator[tuple[int, bytes]]:
         size += len(rest)
 
 
-def _load(data: bytes, line: int) -> Any:
+def _load(data: bytes, line: int, most: int) -> Any:
     """The JSON value, or the `Bad` that says what is wrong with it."""
+    if len(data) > most and sum(map(data.count, (b",", b"[", b"{"))) > most:
+        return Bad(f"more than {most:,} values in one line or document", line)
     try:
         text = data.decode("utf-8")
         value = json.loads(text)

@@ -34,6 +34,7 @@ from .record import (
 )
 from .relations import relations
 from .serial import dump
+from .serving import changes
 from .store import Store
 from .types import (
     Column,
@@ -233,6 +234,7 @@ def _limitations(
         )
     elif sample.redraw is None:
         out.append("No second draw of the reference was collected, so there is no positive control.")
+    out.extend(changes(plan, sample))
     out.extend(plan.notes)
     out.extend(deviations(store, names, population))
     if store.redactions:

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .casefile import check_seal
 from .errors import EvidenceError, UsageError
 from .record import Report
 from .serial import adapter
-from .store import Store, check_seal
+from .store import Store
 from .types import canonical, sha256
 
 STATEMENT = "https://in-toto.io/Statement/v1"

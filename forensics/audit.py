@@ -21,6 +21,7 @@ from .comparators.base import quick, usable_texts
 from .config import AuditConfig
 from .exact.case import lane
 from .plan import Plan, gather, prompt_key, stored_plan
+from .probes import FIRST_TOKEN
 from .record import Report
 from .recorded import import_files
 from .store import UNKEYED, Store
@@ -134,7 +135,8 @@ def text_conditions(sample: Sample) -> dict[str, Any]:
     S's mean log length lies to R's than to any control's.
     """
     columns = [usable_texts(c) for c in (sample.suspect, *sample.candidates.values())]
-    rows = [i for i, texts in enumerate(zip(*columns, strict=True)) if all(texts)]
+    asked = [unit.family != FIRST_TOKEN for unit in sample.units]  # a next token is no answer to an item
+    rows = [i for i, texts in enumerate(zip(*columns, strict=True)) if asked[i] and all(texts)]
     units = [sample.units[i] for i in rows]
     lengths = np.array([[np.log10(1 + len(str(c[i]))) for i in rows] for c in columns])
     gaps = np.abs(lengths[1:].mean(axis=1) - lengths[0].mean()) if rows else np.zeros(len(columns) - 1)

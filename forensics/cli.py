@@ -9,10 +9,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from . import cli_attribute, cli_custody, cli_fingerprint, cli_population
+from . import cli_attribute, cli_custody, cli_fingerprint, cli_population, cli_suite
 from .cli_custody import Manifest, Sign, check_manifest, write_manifest
 from .cli_exact import exact_app
-from .cli_output import Json, Output, check_outputs, is_case, load_record, print_report, save, show, table, write
+from .cli_output import (
+    Json,
+    Output,
+    check_outputs,
+    dry_run_of,
+    is_case,
+    load_record,
+    print_report,
+    save,
+    show,
+    table,
+    write,
+)  # fmt: skip
 from .cli_zoo import zoo_app
 from .console import bars, guarded, say
 from .errors import UsageError
@@ -50,6 +62,13 @@ MaxRequests = Annotated[
     int | None, typer.Option("--max-requests", help="Stop (exit 4, resumable) before more requests.")
 ]
 MaxTokens = Annotated[int | None, typer.Option("--max-tokens", help="Stop (exit 4, resumable) after this many tokens.")]
+MaxCost = Annotated[
+    float | None, typer.Option("--max-cost", help="Stop (exit 4, resumable) before more money; needs --prices.")
+]
+PricesOption = Annotated[
+    str | None, typer.Option("--prices", help="Your TOML file of prices: what each model costs a million tokens.")
+]
+System = Annotated[str | None, typer.Option("--system", help="A system prompt, the same for every party.")]
 PopulationOption = Annotated[str | None, typer.Option("--population", help="auto, none, or a population's name.")]
 Temperature = Annotated[float | None, typer.Option("--temperature", help="Sampling temperature (default 1).")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Count unreadable lines instead of stopping at the first.")]
@@ -89,16 +108,17 @@ def audit(
     suspect: Suspect = None, reference: Reference = None, control: Control = None, base: Base = None,
     suite: SuiteOption = None, case: Case = None, config: ConfigFile = None, output: Output = None, json: Json = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be asked, and ask nothing.")] = False,
-    seed: Seed = None, max_requests: MaxRequests = None, max_tokens: MaxTokens = None,
-    population: PopulationOption = None, temperature: Temperature = None, sign: Sign = None, manifest: Manifest = None,
+    seed: Seed = None, max_requests: MaxRequests = None, max_tokens: MaxTokens = None, max_cost: MaxCost = None,
+    prices: PricesOption = None, system: System = None, population: PopulationOption = None,
+    temperature: Temperature = None, sign: Sign = None, manifest: Manifest = None,
     quiet: Quiet = False,
 ) -> int:  # fmt: skip
     """Ask suspect, reference and controls the same things, and say how likely Hp is. Exit 0, 3, 4 or 5."""
     settings = _config(config, suspect=suspect, reference=reference, controls=control, base=base, suite=suite,
-                       seed=seed, max_requests=max_requests, max_total_tokens=max_tokens, population=population,
-                       temperature=temperature)  # fmt: skip
+                       seed=seed, max_requests=max_requests, max_total_tokens=max_tokens, max_cost=max_cost,
+                       prices=prices, system=system, population=population, temperature=temperature)  # fmt: skip
     if dry_run:
-        return _dry_run(settings, json)
+        return dry_run_of(settings, json)
     from .audit import audit as run
     from .store import Store
 
@@ -116,13 +136,14 @@ def audit(
 def collect(
     suspect: Suspect = None, reference: Reference = None, control: Control = None, base: Base = None,
     suite: SuiteOption = None, case: Case = None, config: ConfigFile = None, seed: Seed = None,
-    max_requests: MaxRequests = None, max_tokens: MaxTokens = None, temperature: Temperature = None,
+    max_requests: MaxRequests = None, max_tokens: MaxTokens = None, max_cost: MaxCost = None,
+    prices: PricesOption = None, system: System = None, temperature: Temperature = None,
     quiet: Quiet = False,
 ) -> int:  # fmt: skip
     """Fill a case file and judge nothing; run it again to continue."""
     settings = _config(config, suspect=suspect, reference=reference, controls=control, base=base, suite=suite,
-                       seed=seed, max_requests=max_requests, max_total_tokens=max_tokens,
-                       temperature=temperature)  # fmt: skip
+                       seed=seed, max_requests=max_requests, max_total_tokens=max_tokens, max_cost=max_cost,
+                       prices=prices, system=system, temperature=temperature)  # fmt: skip
     from .collect import collect as run
     from .store import Store
 
@@ -282,25 +303,6 @@ def _announce(config: AuditConfig, case: Path, quiet: bool) -> None:
         say(f"case {case}{' (continued)' if case.exists() else ''}: {parties}")
 
 
-def _dry_run(config: AuditConfig, json: bool) -> int:
-    from json import dumps
-
-    from .collect import estimate
-
-    found = estimate(config)
-    if json:
-        sys.stdout.write(dumps(found, indent=2) + "\n")
-        return 0
-    rows = [
-        (name, str(p["requests"]), str(p["scorings"]), str(p["max_output_tokens"]))
-        for name, p in found["parties"].items()
-    ]
-    total = [sum(p[k] for p in found["parties"].values()) for k in ("requests", "scorings", "max_output_tokens")]
-    title = f"suite {found['suite']}: {found['items']} items; the most that would be asked"
-    table(title, ("party", "requests", "scorings", "output tokens"), [*rows, ("all", *map(str, total))])
-    return 0
-
-
 def _finish_case(
     case: Path | None, record: Report, output: list[Path] | None, json: bool, quiet: bool, manifest: Path | None,
     key: Path | None,
@@ -326,6 +328,7 @@ OTHERS = (
     cli_population.validate,
     cli_custody.verify,
     cli_custody.redact,
+    cli_suite.suite,
 )
 for command in OTHERS:
     app.command()(command)

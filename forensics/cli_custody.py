@@ -66,7 +66,7 @@ def verify(
         from dataclasses import asdict
         from json import dumps
 
-        sys.stdout.write(dumps([asdict(row) for row in rows], indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.write(dumps([asdict(row) for row in rows], indent=2) + "\n")
     left = any(row.state == "open" and row.name.startswith(("numbers", "exact")) for row in rows)
     return 3 if left else 0
 

@@ -207,7 +207,7 @@ def _number(value: float) -> str:
 def _dump(value: dict[str, Any]) -> None:
     from json import dumps
 
-    sys.stdout.write(dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    sys.stdout.write(dumps(_plain(value), indent=2, allow_nan=False) + "\n")
 
 
 def _plain(value: Any) -> Any:

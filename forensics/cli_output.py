@@ -13,6 +13,7 @@ from .console import printable, say
 from .errors import EvidenceError, UsageError
 
 if TYPE_CHECKING:
+    from .config import AuditConfig
     from .record import Report
 
 Output = Annotated[
@@ -49,6 +50,8 @@ def load_record(source: Path) -> Report:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "the file"
         raise EvidenceError(f"{source} is neither a case nor a report record: {where}: {first['msg']}") from error
+    except ValueError as error:
+        raise EvidenceError(f"{source} is not a report record: {error}") from error
 
 
 def is_case(source: Path) -> bool:
@@ -118,3 +121,29 @@ def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Non
     for row in rows:
         drawn.add_row(*(Text(printable(cell)) for cell in row))
     Console(highlight=False).print(drawn)
+
+
+def dry_run_of(config: AuditConfig, json: bool) -> int:
+    """What would be asked at most, by party: requests, tokens, and money if there is a price file."""
+    from json import dumps
+
+    from .collect import estimate
+
+    found = estimate(config)
+    if json:
+        sys.stdout.write(dumps(found, indent=2) + "\n")
+        return 0
+    rows = list(found["parties"].items())
+    columns = ["requests", "scorings", "input_tokens", "max_output_tokens"]
+    head = ["party", "requests", "scorings", "input tokens, about", "output tokens, at most"]
+    cells = [[name, *(str(p[c]) for c in columns)] for name, p in rows]
+    total = ["all", *(str(sum(p[c] for _, p in rows)) for c in columns)]
+    if "currency" in found:
+        head.append(f"cost, at most, {found['currency']}".rstrip(", "))
+        costs = [p["max_cost"] for _, p in rows]
+        for cell, cost in zip(cells, costs, strict=True):
+            cell.append("no price" if cost is None else f"{cost:.4f}")
+        total.append("unknown" if None in costs else f"{sum(costs):.4f}")
+    title = f"suite {found['suite']}: {found['items']} items; handshakes add about 7 small requests a live model"
+    table(title, head, [*cells, total])
+    return 0

@@ -11,16 +11,18 @@ import base64
 import json
 from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from .backends import open_backend
 from .backends.base import Backend
+from .backends.profiles import profile_of
 from .config import AuditConfig
 from .errors import BudgetExceeded, ForensicsError, UnavailableError, UsageError
 from .exact.case import keep, lane
 from .exact.weights import change, common_base, match_weights
 from .plan import Party, Plan, make_plan, save_plan
+from .prices import FREE, Prices, load_prices, most_tokens, tokens_of
 from .probes import Suite, load_suite
 from .protocol import fix_protocol
 from .serial import adapter
@@ -36,10 +38,24 @@ class Budget:
 
     requests: int | None = None
     tokens: int | None = None
+    cost: float | None = None
+    prices: Prices = field(default_factory=Prices)
     asked: int = 0
     used: int = 0
+    paid: float = 0.0
+    running: float = 0.0  # what the requests on their way cost at most
 
-    def take(self, batch: Sequence[Request]) -> None:
+    @classmethod
+    def of(cls, config: AuditConfig) -> Budget:
+        """The budget of one run. Errors: `UsageError` if a limit on money can't be kept: a model has no price."""
+        prices = load_prices(config.prices) if config.prices else Prices()
+        if config.max_cost is not None:
+            unknown = [str(spec) for spec in config.specs().values() if prices.of(spec) is None]
+            if unknown:
+                raise UsageError(f"{prices.path} has no price for {unknown[0]}: a limit on money can't be kept")
+        return cls(config.max_requests, config.max_total_tokens, config.max_cost, prices)
+
+    def take(self, spec: ModelSpec, batch: Sequence[Request]) -> None:
         """Errors: `BudgetExceeded` before a request that would exceed the budget is sent."""
         if self.requests is not None and self.asked + len(batch) > self.requests:
             raise BudgetExceeded(
@@ -47,15 +63,24 @@ class Budget:
             )
         if self.tokens is not None and self.used >= self.tokens:
             raise BudgetExceeded(f"the budget of {self.tokens} tokens is used up; continue with a larger --max-tokens")
-        self.asked += len(batch)
+        most = self._most(spec, batch)
+        if self.cost is not None and self.paid + self.running + most > self.cost:
+            raise BudgetExceeded(
+                f"the budget of {self.cost:g} {self.prices.currency} is used up; continue with a larger --max-cost"
+            )
+        self.asked, self.running = self.asked + len(batch), self.running + most
 
-    def spend(self, batch: Sequence[Request], replies: Sequence[Reply]) -> None:
+    def spend(self, spec: ModelSpec, batch: Sequence[Request], replies: Sequence[Reply]) -> None:
         """Count tokens as reported, or about four characters each where the endpoint does not say."""
+        price = self.prices.of(spec) or FREE
+        self.running -= self._most(spec, batch)
         for request, reply in zip(batch, replies, strict=True):
-            usage, text = reply.completion.usage, reply.completion.text or ""
-            asked, said = usage.prompt_tokens, usage.completion_tokens
-            self.used += _length(request) // 4 if asked is None else asked
-            self.used += len(text) // 4 if said is None else said
+            asked, said = tokens_of(request, reply.completion.usage, reply.completion.text)
+            self.used, self.paid = self.used + asked + said, self.paid + price.of(asked, said)
+
+    def _most(self, spec: ModelSpec, batch: Sequence[Request]) -> float:
+        price = self.prices.of(spec) or FREE
+        return 0.0 if price is FREE else sum(price.of(most_tokens(r), r.sampling.max_tokens) for r in batch)
 
 
 def collect(config: AuditConfig, *, store: Store, progress: Listener = silent, suite: Suite | None = None) -> Plan:
@@ -70,6 +95,7 @@ def collect(config: AuditConfig, *, store: Store, progress: Listener = silent, s
 async def _collect(config: AuditConfig, store: Store, progress: Listener, suite: Suite) -> Plan:
     specs = config.specs()
     fix_protocol(store, config, suite.name, suite.digest)
+    budget = Budget.of(config)
     backends = {name: open_backend(spec) for name, spec in specs.items()}
     try:
         caps = {}
@@ -80,7 +106,7 @@ async def _collect(config: AuditConfig, store: Store, progress: Listener, suite:
             progress(Progress("handshake", name, 1, 1, str(backend.spec)))
         plan = make_plan(config, suite, [Party(n, specs[n], caps[n]) for n in specs])
         save_plan(store, plan)
-        await fill(plan, backends, store, Budget(config.max_requests, config.max_total_tokens), progress, resumed)
+        await fill(plan, backends, store, budget, progress, resumed)
         compare_weights(plan, backends, store, progress)
         return plan
     finally:
@@ -108,6 +134,7 @@ async def fill(
         if party.name != "base" and not any(store.has(party.spec, r) for r in plan.requests):
             why = session.failures.get(party.name, "no reason given")
             raise UnavailableError(f"{party.spec} answered none of {len(plan.requests)} requests: {why}")
+    await session.ask(backends, again_wanted(plan), "again")
     wanted = scorings_wanted(plan, store)
     for name, requests in wanted.items():
         if name in resumed and any(not store.has(backends[name].spec, r) for r in requests):
@@ -131,6 +158,12 @@ def answers_wanted(plan: Plan) -> dict[str, list[Request]]:
     wanted = {p.name: plan.base_requests() if p.name == "base" else list(plan.requests) for p in plan.parties}
     wanted["reference"] += plan.redraws()
     return wanted
+
+
+def again_wanted(plan: Plan) -> dict[str, list[Request]]:
+    """Live party -> what it is asked a second time, after everything else."""
+    wanted = {p.name: [r for r in plan.again(p) if r is not None] for p in plan.parties}
+    return {name: requests for name, requests in wanted.items() if requests}
 
 
 def scorings_wanted(plan: Plan, store: Store) -> dict[str, list[Request]]:
@@ -203,13 +236,13 @@ class _Session:
                 if self.stopped is not None:
                     return
                 try:
-                    self.budget.take(batch)
+                    self.budget.take(backend.spec, batch)
                     async with self._local if backend.concurrency == 1 else nullcontext():
                         replies = await backend.complete(batch)
                 except ForensicsError as error:
                     self.stopped = self.stopped or error
                     return
-                self.budget.spend(batch, replies)
+                self.budget.spend(backend.spec, batch, replies)
                 self.store.answer(backend.spec, list(zip(batch, replies, strict=True)))
                 for reply in replies:
                     if reply.completion.finish == "error":
@@ -258,15 +291,40 @@ def estimate(
     specs = config.specs()
     if not suite.items:
         raise UsageError("the suite has no items")
-    guess = caps or (lambda spec: Capabilities(top_k=20, prompt_scoring=spec.provider in ("hf", "gguf", "zoo", "toy")))
+    for spec in specs.values():
+        profile_of(spec)  # a router that is not pinned is refused before anything is counted
+    guess = caps or (
+        lambda spec: Capabilities(
+            top_k=0 if spec.provider == "anthropic" else 20,
+            prompt_scoring=spec.provider in ("hf", "gguf", "zoo", "toy"),
+        )
+    )
     plan = make_plan(config, suite, [Party(n, s, guess(s)) for n, s in specs.items()])
     wanted = answers_wanted(plan)
-    scored = sum(1 for r in plan.requests if _is_scored(r))
-    out = {name: {"requests": len(rs), "max_output_tokens": sum(r.sampling.max_tokens for r in rs), "scorings": 0}
-           for name, rs in wanted.items()}  # fmt: skip
-    for scorer, authors in plan.scorers().items():
-        out[scorer]["scorings"] = scored * len(authors)
-    return {"suite": suite.name, "items": len(suite.items), "parties": out}
+    for name, requests in again_wanted(plan).items():
+        wanted[name] = [*wanted[name], *requests]
+    scored = [r for r in plan.requests if _is_scored(r)]
+    prices = load_prices(config.prices) if config.prices else None
+    out: dict[str, dict[str, Any]] = {}
+    for party in plan.parties:
+        requests = wanted.get(party.name, [])
+        times = len(plan.scorers().get(party.name, ()))  # each text once an author
+        sent = sum(tokens_of(r)[0] for r in requests) + times * sum(
+            tokens_of(r)[0] + r.sampling.max_tokens for r in scored
+        )
+        said = sum(r.sampling.max_tokens for r in requests)
+        row: dict[str, Any] = {
+            "requests": len(requests),
+            "input_tokens": sent,
+            "max_output_tokens": said,
+            "scorings": times * len(scored),
+        }
+        if prices is not None:
+            price = prices.of(party.spec)
+            row["max_cost"] = None if price is None else price.of(sent, said + times * len(scored))
+        out[party.name] = row
+    found = {"suite": suite.name, "items": len(suite.items), "parties": out}
+    return found | ({} if prices is None else {"currency": prices.currency})
 
 
 def _is_scored(request: Request) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import UsageError
-from .types import WIRE, ModelSpec, Sampling
+from .types import LIVE, MANNERS, WIRE, ModelSpec, Sampling
 
 PREFIX = "FORENSICS_"
 LISTS = ("controls", "comparators")
@@ -32,6 +32,9 @@ class AuditConfig:
     max_tokens: int = 256
     max_requests: int | None = None
     max_total_tokens: int | None = None
+    max_cost: float | None = None
+    prices: str | None = None
+    system: str | None = None
     comparators: tuple[str, ...] = ()
     population: str = "auto"
     skip_bad: bool = False
@@ -41,10 +44,16 @@ class AuditConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UsageError(f"{name} must be at least 1, not {value}")
+        if self.max_cost is not None and not self.max_cost > 0:
+            raise UsageError(f"max_cost must be above 0, not {self.max_cost}")
+        if self.max_cost is not None and self.prices is None:
+            raise UsageError("max_cost needs prices: name a file with what each model costs (--prices FILE)")
         if not 0.0 <= self.temperature <= 2.0:
             raise UsageError(f"temperature must be between 0 and 2, not {self.temperature}")
-        if self.seed < 0:
-            raise UsageError(f"seed must not be negative, not {self.seed}")
+        if not 0 <= self.seed < 2**53:  # canonical JSON has no larger whole numbers
+            raise UsageError(f"seed must be from 0 to {2**53 - 1}, not {str(self.seed)[:40]}")
+        if self.max_tokens >= 2**31:
+            raise UsageError(f"max_tokens must be below {2**31}, not {str(self.max_tokens)[:40]}")
 
     @property
     def sampling(self) -> Sampling:
@@ -54,7 +63,10 @@ class AuditConfig:
     @property
     def fixed(self) -> AuditConfig:
         """The part that must stay the same for a case to be continued."""
-        return replace(self, max_requests=None, max_total_tokens=None, population="auto", comparators=())
+        same = replace(self, suspect=_plain(self.suspect), reference=_plain(self.reference),
+                       controls=tuple(map(_plain, self.controls)), base=self.base and _plain(self.base))  # fmt: skip
+        return replace(same, max_requests=None, max_total_tokens=None, max_cost=None, prices=None, population="auto",
+                       comparators=())  # fmt: skip
 
     def specs(self) -> dict[str, ModelSpec]:
         """Parties by name: "suspect", "reference", "base", and controls under short, unique names."""
@@ -74,12 +86,22 @@ class AuditConfig:
         return out
 
 
+def _plain(text: str) -> str:
+    """A spec without the options that say how patiently a live model is asked: a case continues whatever they are."""
+    head, _, query = text.partition("?")
+    if head.partition("/")[0] not in LIVE:
+        return text
+    kept = "&".join(part for part in query.split("&") if part.partition("=")[0] not in MANNERS)
+    return f"{head}?{kept}" if kept else head
+
+
 def _refuse_twins(specs: Mapping[str, ModelSpec]) -> None:
     """One model in two places would be compared with itself. The base may also be a control."""
     seen: dict[tuple[str, str, tuple[tuple[str, str], ...]], str] = {}
     for name, spec in specs.items():
         local = spec.provider in ("file", "hf", "gguf", "replay") and Path(spec.name).exists()
-        options = tuple(pair for pair in spec.options if pair[0] != "vendor")  # says something, changes nothing
+        # The maker and how patiently a model is asked change no answer.
+        options = tuple(pair for pair in spec.options if pair[0] not in ("vendor", *MANNERS))
         key = (spec.provider, str(Path(spec.name).resolve()) if local else spec.name, options)
         other = seen.setdefault(key, name)
         if other != name and not (name == "base" and other not in ("suspect", "reference")):
@@ -131,11 +153,12 @@ def _from_file(path: str | Path) -> dict[str, Any]:
         data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UsageError(f"no such configuration file: {path}") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path} can't be read as TOML: {error}") from error
-    if Path(path).name == "pyproject.toml":
-        data = data.get("tool", {}).get("forensics", {})
-    section = data.get("audit", data)
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"{path} can't be read as TOML: {str(error)[:300]}") from error
+    section: Any = data
+    for name in ("tool", "forensics") if Path(path).name == "pyproject.toml" else ():
+        section = section.get(name, {}) if isinstance(section, dict) else None
+    section = section.get("audit", section) if isinstance(section, dict) else None
     if not isinstance(section, dict):
         raise UsageError(f"{path}: [audit] must be a table")
     return dict(section)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .plan import Plan
+from .plan import Plan, system_prompt
 from .probes import shipped_suites
 from .record import Confounder
 from .types import Evidence, ExactResult, Sample
@@ -33,8 +33,7 @@ def confounders(
                    "Models of one time know the same things, and strong models converge on the same answers. Controls "
                    "of the suspect's age and strength would take this off; whether these are, the record can't show."),
         _sampling(plan),
-        Confounder("Serving drift", None,
-                   "An endpoint may change while it is asked; no request was repeated later to see."),
+        _drift(plan, sample),
         _prompts(population, len(plan.controls)),
         _known(plan),
     )  # fmt: skip
@@ -80,8 +79,17 @@ def _sampling(plan: Plan) -> Confounder:
     if plan.recorded:
         return Confounder("Sampling and serving settings", None, f"{why} Answers were recorded elsewhere.")
     s = plan.config.sampling
-    control = f"temperature {s.temperature:g} and top-p {s.top_p:g} sent explicitly to every party; no system prompt"
+    sent = f"temperature {s.temperature:g} and top-p {s.top_p:g} sent explicitly to every party"
+    control = f"{sent}; {system_prompt(plan)}"
     return Confounder("Sampling and serving settings", control, f"{why} What the server adds is not seen.")
+
+
+def _drift(plan: Plan, sample: Sample) -> Confounder:
+    why = "An endpoint may change while it is asked"
+    if not sample.again:
+        return Confounder("Serving drift", None, f"{why}; no request was repeated later to see.")
+    asked = ", ".join(sorted(sample.again))
+    return Confounder("Serving drift", f"requests repeated at the end, of {asked}; see the self-checks", f"{why}.")
 
 
 def _prompts(population: Population | None, controls: int) -> Confounder:

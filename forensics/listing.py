@@ -44,13 +44,17 @@ def comparators() -> Listing:
 def backends() -> Listing:
     """Providers of model specs."""
     from .backends import BACKENDS
+    from .backends.profiles import PROFILES
 
     about = {
         "hf": "transformers: a local directory or an id, safetensors only",
         "gguf": "a GGUF file through transformers",
         "zoo": "a shipped model of known lineage",
         "openai": "OpenAI; key in OPENAI_API_KEY",
-        "api": "api/<profile>/<name>: any OpenAI-compatible server; <PROFILE>_BASE_URL, <PROFILE>_API_KEY",
+        "anthropic": "Anthropic; key in ANTHROPIC_API_KEY",
+        "gemini": "Google Gemini; key in GEMINI_API_KEY",
+        "api": "api/<profile>/<name>: any OpenAI-compatible server; <PROFILE>_BASE_URL, <PROFILE>_API_KEY; known: "
+        + ", ".join(PROFILES),
         "file": "a file of recorded answers",
         "replay": "a stored case",
         "toy": "an in-memory mock, for trying a configuration",
@@ -126,8 +130,8 @@ TEMPLATE = """\
 # Keys of endpoints are never written here: they come from the environment (OPENAI_API_KEY, <PROFILE>_API_KEY).
 
 [audit]
-# Models as provider/name?option=value: openai/…, api/<profile>/<name>, hf/<directory>, gguf/<file>, zoo/<name>,
-# or a file of recorded answers.
+# Models as provider/name?option=value: openai/…, anthropic/…, gemini/…, api/<profile>/<name>,
+# hf/<directory>, gguf/<file>, zoo/<name>, or a file of recorded answers.
 suspect = "zoo/student"
 reference = "zoo/teacher"
 
@@ -145,6 +149,9 @@ suite = "zoo"
 # max_tokens = 256            # longest answer where an item does not say
 # max_requests = 5000         # stop cleanly (exit 4) and continue later
 # max_total_tokens = 1000000
+# prices = "prices.toml"      # what each model costs a million tokens: see docs/endpoints.md
+# max_cost = 20.0             # in the price file's currency
+# system = "You are …"        # a system prompt, the same for every party
 # population = "auto"         # "none" withholds every likelihood ratio
 # comparators = ["answer-overlap", "style-delta", "next-token-divergence", "cross-likelihood"]
 """

@@ -47,11 +47,14 @@ def read_manifest(path: str | Path) -> tuple[Model, ...]:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: the manifest can't be read ({error.__class__.__name__}): name a CSV file") from error
-    reader = csv.DictReader(text.splitlines())
-    missing = [c for c in NEEDED if c not in (reader.fieldnames or ())]
-    if missing:
-        raise UsageError(f"{path}: no column {', '.join(missing)}: a manifest has {', '.join(NEEDED)}")
-    models = tuple(_model(path, number, row) for number, row in enumerate(reader, 2))
+    reader = csv.DictReader(text.splitlines(), restval="")
+    try:
+        missing = [c for c in NEEDED if c not in (reader.fieldnames or ())]
+        if missing:
+            raise UsageError(f"{path}: no column {', '.join(missing)}: a manifest has {', '.join(NEEDED)}")
+        models = tuple(_model(path, number, row) for number, row in enumerate(reader, 2))
+    except csv.Error as error:
+        raise UsageError(f"{path}:{reader.line_num}: not CSV ({error})") from error
     seen: set[str] = set()
     for model in models:
         if model.name in seen:

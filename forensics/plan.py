@@ -17,10 +17,12 @@ from .probes import FIRST_TOKEN, PROBES, Probe, Suite
 from .probes.base import seed_of
 from .serial import dump, load
 from .store import Store
-from .types import WIRE, Capabilities, Column, Completion, ModelSpec, Request, Sample, Unit, canonical, sha256
+from .types import WIRE, Capabilities, Column, Completion, Message, ModelSpec, Request, Sample, Unit, canonical, sha256
 
 REDRAW = 1000  # draws from here on are the reference's second draws
 ALTERNATIVES = 5  # likeliest tokens kept a position of a scored answer: an argmax, its margin, and room for spellings
+AGAIN = 2000  # and from here on what a live endpoint is asked again when everything else is answered
+REPEATED = 24  # next-token queries that are repeated word for word
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,26 @@ class Plan:
             for r in self.requests
             if r.sample == 0 and r.probe in PROBES.names() and family(r.probe).scored
         )
+
+    def again(self, party: Party) -> tuple[Request | None, ...]:
+        """What a live party is asked a second time at the end, aligned with ``requests``: some next-token queries word
+        for word, and of the suspect each text once more, drawn anew: the same model on the same endpoint."""
+        out: list[Request | None] = [None] * len(self.requests)
+        if self.recorded or party.capabilities.recorded or not party.spec.live or party.name == "base":
+            return tuple(out)
+        queries = [i for i, r in enumerate(self.requests) if r.top_logprobs and not _text(r)]
+        for i in queries[:: max(1, len(queries) // REPEATED)][:REPEATED]:
+            out[i] = replace(self.requests[i], sample=AGAIN)
+        if party.name == "suspect":
+            for i, r in enumerate(self.requests):
+                if r.sample == 0 and _text(r):
+                    seed = seed_of(self.config.seed, r.item, AGAIN)
+                    out[i] = replace(r, sample=AGAIN, sampling=replace(r.sampling, seed=seed))
+        return tuple(out)
+
+    def repeats(self) -> tuple[Request, ...]:
+        """All requests of `again`, each once."""
+        return tuple({r.digest: r for p in self.parties for r in self.again(p) if r is not None}.values())
 
     def base_requests(self) -> list[Request]:
         """What the base is asked: texts (`attribution` reads the change), and next tokens where it lists them."""
@@ -129,7 +151,31 @@ def prompt_key(request: Request) -> str:
 def make_plan(config: AuditConfig, suite: Suite, parties: Sequence[Party]) -> Plan:
     """Plan against what the weaker party offers."""
     requests = suite.plan(weakest([p.capabilities for p in parties if p.name != "base"]), sampling=config.sampling)
-    return Plan(config, suite.name, suite.digest, tuple(parties), requests)
+    folded = not all(p.capabilities.system_role for p in parties)
+    framed = tuple(_framed(r, config.system, folded) for r in requests)
+    return Plan(config, suite.name, suite.digest, tuple(parties), framed)
+
+
+def _framed(request: Request, system: str | None, folded: bool) -> Request:
+    """The request with the audit's system prompt, unless the item brings its own. Where one party refuses the role, all
+    parties get the text at the head of the user's: else they would not be asked the same."""
+    turns = request.messages
+    if turns and system and turns[0].role != "system":
+        turns = (Message("system", system), *turns)
+    if folded and len(turns) > 1 and turns[0].role == "system" and turns[1].role == "user":
+        turns = (Message("user", f"{turns[0].content}\n\n{turns[1].content}"), *turns[2:])
+    return request if turns == request.messages else replace(request, messages=turns)
+
+
+def system_prompt(plan: Plan) -> str:
+    """What every party was told before the questions, in words for the report."""
+    systems = {m.content for r in plan.requests for m in r.messages if m.role == "system"}
+    if plan.config.system is None and not systems:
+        return "no system prompt"
+    told = "one system prompt" if plan.config.system is not None else "the items' own system prompts"
+    refused = [p.name for p in plan.parties if not p.capabilities.system_role]
+    how = f", at the head of the user's text because {', '.join(refused)} refuses that role" if refused else ""
+    return f"{told}, the same for every party{how}"
 
 
 def weakest(caps: Sequence[Capabilities]) -> Capabilities:
@@ -141,6 +187,7 @@ def weakest(caps: Sequence[Capabilities]) -> Capabilities:
         top_k=min(finite) if finite else -1,
         prompt_scoring=all(c.prompt_scoring for c in caps),
         full_logits=all(c.full_logits for c in caps),
+        system_role=all(c.system_role for c in caps),
         seed=all(c.seed for c in caps),
         recorded=any(c.recorded for c in caps),
     )
@@ -152,7 +199,7 @@ def save_plan(store: Store, plan: Plan) -> None:
     if old is None:
         store.note("plan", "", dump(plan))
         return
-    stored = load(Plan, old)
+    stored = stored_plan(store)
     if asked(stored) != asked(plan):
         raise UsageError(
             f"{store.path} holds another audit ({stored.config.suspect} against {stored.config.reference}, suite "
@@ -167,8 +214,6 @@ def asked(plan: Plan) -> Mapping[str, Any]:
 
 def stored_plan(store: Store) -> Plan:
     """The plan of a case. Errors: `EvidenceError` when the case has none, `UsageError` when it was taken out."""
-    from pydantic import ValidationError
-
     entry = next(store.entries("plan"), None)
     if entry is not None and store.redacted(entry.raw):
         raise UsageError(f"{store.path} is redacted, its plan too: it can be verified, not judged")
@@ -176,13 +221,21 @@ def stored_plan(store: Store) -> Plan:
     if body is None:
         raise EvidenceError(f"{store.path or 'the case'} holds no plan: nothing was collected in it")
     try:
-        return load(Plan, body)
-    except ValidationError as error:
+        plan = load(Plan, body)
+        names = [p.name for p in plan.parties]
+        if len(set(names)) < len(names):
+            raise ValueError(f"parties {names}")
+        for request in (*plan.requests, *plan.redraws()):
+            request.digest  # noqa: B018 - numbers that can't be hashed were never asked
+    except ValueError as error:
         raise EvidenceError(f"{store.path or 'the case'}: the stored plan can't be read by this version") from error
+    return plan
 
 
 def gather(plan: Plan, store: Store) -> Sample:
-    """The sample of a case: everything answered so far, aligned with the plan's requests."""
+    """The sample of a case: everything answered so far, aligned with the plan's requests. Errors: `EvidenceError`."""
+    if plan.party("suspect") is None or plan.party("reference") is None:
+        raise EvidenceError(f"{store.path or 'the case'}: its plan names no suspect or no reference")
     units = tuple(Unit(r.item, r.probe, r.sample, r) for r in plan.requests)
     columns = {p.name: _column(store, p.spec, plan.requests) for p in plan.parties}
     likelihoods = {
@@ -203,6 +256,7 @@ def gather(plan: Plan, store: Store) -> Sample:
         controls={p.name: columns[p.name] for p in plan.controls},
         base=columns.get("base"),
         redraw=second if any(c is not None for c in second) else None,
+        again={p.name: column for p in plan.parties if any(column := _column(store, p.spec, plan.again(p)))},
         likelihoods=likelihoods,
     )
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from . import __version__
 from .comparators import COMPARATORS
 from .config import AuditConfig
-from .serial import dump, load
+from .serial import dump
 from .store import Store
 from .types import WIRE
 from .verdict.calibrate import Population, load_population, shipped_populations
@@ -52,7 +52,7 @@ def stored_protocol(store: Store) -> Protocol | None:
     first = next(store.entries(KIND), None)
     if first is None or store.redacted(first.raw):
         return None
-    return load(Protocol, store.body(first.raw))
+    return store.read(Protocol, first.raw)
 
 
 def deviations(store: Store, comparators: Sequence[str], population: Population | None) -> list[str]:

@@ -6,13 +6,15 @@ withheld, and never outside ``bounds``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
 from .serial import indented, load
 from .types import WIRE, Capabilities, Decision, Role, Status, sha256
 
 SCHEMA_VERSION = "1.0"
+LARGEST = 1e15  # of any number that a picture shows: a record that was edited must fail when it is read
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,6 +323,18 @@ class ValidationRecord:
         return indented(self)
 
 
+def numbers(value: Any) -> Iterator[float]:
+    """Every float in a record, or in any part of one."""
+    if isinstance(value, float):
+        yield value
+    elif is_dataclass(value) and not isinstance(value, type):
+        for f in fields(value):
+            yield from numbers(getattr(value, f.name))
+    elif isinstance(value, (tuple, list, dict)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from numbers(item)
+
+
 def sig(value: float) -> float:
     """Six significant digits: enough for any use, and the same in every view."""
     return float(f"{value:.6g}")
@@ -368,8 +382,22 @@ class Report:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Report:
-        """Read a record. Errors: pydantic's ValidationError for anything that is not one."""
-        return load(cls, text.encode() if isinstance(text, str) else text)
+        """Read a record. Errors: ValueError (mostly pydantic's) for anything that no audit writes."""
+        report = load(cls, text.encode() if isinstance(text, str) else text)
+        for row in report.evidence:
+            if (row.status == "ok") != (row.value is not None):
+                raise ValueError(f"{row.comparator}: a value and the status {row.status}")
+        drawn = (
+            report.verdict,
+            report.evidence,
+            report.baselines,
+            report.relations,
+            report.validation,
+            report.exhibits,
+        )
+        if any(not abs(number) <= LARGEST for number in numbers(drawn)):
+            raise ValueError(f"a number that is none, or beyond {LARGEST:g}")
+        return report
 
     def __repr__(self) -> str:
         v = self.verdict

@@ -44,7 +44,7 @@ def redact(
 def _answers(store: Store, items: Collection[str], parties: Collection[str], *, texts: bool) -> set[str]:
     plan = stored_plan(store)
     specs = _specs(plan, parties)
-    asked = {r.digest for r in (*plan.requests, *plan.redraws()) if _item(r) in items}
+    asked = {r.digest for r in (*plan.requests, *plan.redraws(), *plan.repeats()) if _item(r) in items}
     # A request to score an answer holds it: its digest could be guessed, so it goes too.
     scored = {r.digest: (author, _item(r)) for authors in plan.scorings(store).values()
               for author, requests in authors.items() for r in requests if r is not None}  # fmt: skip

@@ -29,14 +29,19 @@ def parse_spec(text: str) -> ModelSpec:
         return _file(text)
     if not slash or not name:
         raise UsageError(
-            f"{text!r} is no model spec and no file: write provider/name, e.g. hf/models/mine or zoo/student"
+            f"{head!r} is no model spec and no file: write provider/name, e.g. hf/models/mine or zoo/student"
         )
     BACKENDS.load(provider)
     options = tuple(sorted(parse_qsl(query, keep_blank_values=True)))
-    for key, _value in options:
+    for key, value in options:
         if SECRET_WORDS & set(re.split(r"[\W_]+", key.lower())):
             raise UsageError(
                 f"option {key!r} of {provider}/{name} looks like a secret: set it in the environment instead"
+            )
+        if key == "base_url" and re.search(r"[@?#]", value):  # specs are printed and stored before they are opened
+            raise UsageError(
+                f"base_url of {provider}/{name} must hold no user, password, query or fragment: keys come from the "
+                "environment"
             )
     return ModelSpec(provider, name, options)
 

@@ -6,45 +6,31 @@
 a body out (`pack`) takes its salt and the key with it: the chain still holds, and nobody can guess a short answer from
 its hash. Nothing is ever updated or deleted; triggers refuse it. One answer is acknowledged by one transaction, so a
 killed run has an answer whole or not at all, and asks nothing twice.
-
-``seal`` is the SHA-256 of the whole file with these 32 bytes taken as zeros, written when a case is closed: it covers
-the bytes that SQLite itself never reads, and is missing after a crash until the case is opened and closed again.
 """
 
 from __future__ import annotations
 
-import hashlib
 import hmac
-import mmap
 import secrets
 import sqlite3
 import zlib
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, TypeVar
 
+from .casefile import SCHEMA, locked, seal, tables_of, uri_of
 from .errors import EvidenceError, UsageError
 from .serial import dump, load
 from .types import Completion, ModelSpec, Reply, Request, canonical, sha256
 
+T = TypeVar("T")
 FORMAT = "2"
+LARGEST = 1 << 28  # bytes of one body, unpacked: a case from elsewhere may hold bombs
 GENESIS = "0" * 64
 UNKEYED = bytes(32)  # of cases that are thrown away: nobody redacts them, and the same answers give the same bytes
-SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE seal (digest BLOB NOT NULL);
-CREATE TABLE body (digest TEXT PRIMARY KEY, salt BLOB, data BLOB) WITHOUT ROWID;
-CREATE TABLE entry (seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, party TEXT NOT NULL, request TEXT NOT NULL,
-  raw TEXT NOT NULL, parsed TEXT NOT NULL, received_at TEXT NOT NULL, hash TEXT NOT NULL);
-CREATE UNIQUE INDEX answered ON entry (party, request) WHERE kind = 'answer';
-CREATE TRIGGER entry_no_update BEFORE UPDATE ON entry BEGIN SELECT RAISE(ABORT, 'append-only'); END;
-CREATE TRIGGER entry_no_delete BEFORE DELETE ON entry BEGIN SELECT RAISE(ABORT, 'append-only'); END;
-CREATE TRIGGER body_no_update BEFORE UPDATE ON body BEGIN SELECT RAISE(ABORT, 'append-only'); END;
-CREATE TRIGGER body_no_delete BEFORE DELETE ON body BEGIN SELECT RAISE(ABORT, 'append-only'); END;
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +65,13 @@ class Store:
             if not self.path.parent.is_dir():
                 raise UsageError(f"cannot write the case {self.path}: its directory does not exist")
             if not must_exist:
-                self._lock = _locked(self.path)
+                self._lock = locked(self.path)
         self._head, self._count = GENESIS, 0
-        self._known: dict[tuple[str, str], Entry] = {}
+        self._known: dict[tuple[str, str], Entry] = {}  # of a redacted case: its key is gone
         self._key: bytes | None = None
         self._seals = False
         # Local backends answer from a worker thread, but only the event loop's thread ever writes.
-        self._db = sqlite3.connect(_uri(self.path, must_exist), uri=True, isolation_level=None)
+        self._db = sqlite3.connect(uri_of(self.path, must_exist), uri=True, isolation_level=None)
         try:
             self._open(must_exist, key)
             self._index()
@@ -101,12 +87,25 @@ class Store:
         last = self._db.execute("SELECT seq, hash FROM entry ORDER BY seq DESC LIMIT 1").fetchone()
         if last:
             self._count, self._head = last
+        if self._key is not None:
+            return  # commitments can be made again, so a request is found in the file: see `_find`
         for entry in self.entries("answer"):
             if not self.redacted(entry.request):
                 self._known[entry.party, self.body(entry.request).decode()] = entry
 
+    def _find(self, spec: ModelSpec, request: Request) -> Entry | None:
+        """The stored answer's row. Nothing is kept in memory, however large the case."""
+        if self._key is None:
+            return self._known.get((str(spec), request.digest))
+        asked = request.digest.encode()
+        digest = sha256(hmac.digest(self._key, asked, "sha256") + asked)
+        query = "SELECT * FROM entry WHERE kind = 'answer' AND party = ? AND request = ?"
+        row = self._db.execute(query, (str(spec), digest)).fetchone()
+        return None if row is None else Entry(*row)
+
     def _open(self, only_read: bool, key: bytes | None) -> None:
-        tables = {row[0] for row in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        self._db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST)
+        tables = tables_of(self._db, self.path)
         if not tables and not only_read:
             key = key or (UNKEYED if self.path is None else secrets.token_bytes(32))
             made = f"INSERT INTO meta VALUES ('format', '{FORMAT}'), ('key', '{key.hex()}');"
@@ -163,8 +162,6 @@ class Store:
         self._db.execute("COMMIT")
         for entry in kept:
             self._count, self._head = entry.seq, entry.hash
-            if entry.kind == "answer":
-                self._known[entry.party, self.body(entry.request).decode()] = entry
         return [reply.completion for _, reply in pairs]
 
     def note(self, kind: str, party: str, data: bytes, *, received_at: str = "") -> Entry:
@@ -186,7 +183,9 @@ class Store:
         asked = self._put(request.encode()) if request else ""
         row = Entry(seq, kind, party, asked, self._put(raw), self._put(parsed), received_at, "")
         row = replace(row, hash=link(head, row))
-        self._db.execute("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?)", tuple(asdict(row).values()))
+        self._db.execute(
+            "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?)", tuple(getattr(row, name) for name in Entry.__slots__)
+        )
         return row
 
     def _put(self, data: bytes) -> str:
@@ -200,16 +199,16 @@ class Store:
 
     def has(self, spec: ModelSpec, request: Request) -> bool:
         """Whether this model has answered this request."""
-        return (str(spec), request.digest) in self._known
+        return self._find(spec, request) is not None
 
     def get(self, spec: ModelSpec, request: Request) -> Completion | None:
         """The stored answer, or None."""
-        entry = self._known.get((str(spec), request.digest))
-        return None if entry is None or self.redacted(entry.parsed) else load(Completion, self.body(entry.parsed))
+        entry = self._find(spec, request)
+        return None if entry is None or self.redacted(entry.parsed) else self.read(Completion, entry.parsed)
 
     def raw(self, spec: ModelSpec, request: Request) -> bytes | None:
         """The very bytes that a stored answer came in, or None."""
-        entry = self._known.get((str(spec), request.digest))
+        entry = self._find(spec, request)
         return None if entry is None or self.redacted(entry.raw) else self.body(entry.raw)
 
     def redacted(self, digest: str) -> bool:
@@ -232,21 +231,35 @@ class Store:
         if packed is None:
             raise EvidenceError(f"{self.path or 'case'}: body {digest[:12]} is redacted")
         try:
-            data = zlib.decompress(packed)
+            unpack = zlib.decompressobj()
+            data = unpack.decompress(packed, LARGEST)
+            if not unpack.eof:
+                raise zlib.error(f"cut off, or more than {LARGEST:,} bytes")
         except zlib.error as error:
             raise EvidenceError(
-                f"{self.path or 'case'}: body {digest[:12]} can't be unpacked: it was changed"
+                f"{self.path or 'case'}: body {digest[:12]} can't be unpacked: it was changed ({error})"
             ) from error
         if sha256(salt + data) != digest:
             raise EvidenceError(f"{self.path or 'case'}: body {digest[:12]} was changed")
         return data
 
+    def read(self, cls: type[T], digest: str) -> T:
+        """A body as what it stands for. Errors: `EvidenceError` when it is something else."""
+        try:
+            return load(cls, self.body(digest))
+        except ValueError as error:
+            what = f"is no {cls.__name__.lower()} that this version can read"
+            raise EvidenceError(f"{self.path or 'case'}: body {digest[:12]} {what}") from error
+
     def entries(self, kind: str | None = None) -> Iterator[Entry]:
         """The chain in order, all of it or one kind."""
-        query = "SELECT * FROM entry WHERE :kind IS NULL OR kind = :kind ORDER BY seq"
-        with closing(self._db.execute(query, {"kind": kind})) as rows:
-            for row in rows:
+        query = "SELECT * FROM entry WHERE (:kind IS NULL OR kind = :kind) AND seq > :seq ORDER BY seq LIMIT 500"
+        seq = -(1 << 63)
+        # Page by page, so that a loop that breaks off leaves no query open behind it.
+        while page := self._db.execute(query, {"kind": kind, "seq": seq}).fetchall():
+            for row in page:
                 yield Entry(*row)
+            seq = page[-1][0]
 
     def last(self, kind: str, party: str | None = None) -> bytes | None:
         """The newest body of one kind (of one party), or None."""
@@ -301,7 +314,7 @@ class Store:
             made = f"INSERT INTO meta VALUES ('format', '{FORMAT}');"
             new.executescript(f"BEGIN;{SCHEMA}{made}")
             new.executemany("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                            (tuple(asdict(e).values()) for e in self.entries()))  # fmt: skip
+                            (_values(e) for e in self.entries()))  # fmt: skip
             for digest, salt, data in self._db.execute("SELECT digest, salt, data FROM body ORDER BY digest"):
                 row = (digest, None, None) if digest in without else (digest, salt, data)
                 new.execute("INSERT INTO body VALUES (?, ?, ?)", row)
@@ -309,85 +322,11 @@ class Store:
             seal(new, path)
 
 
-def seal(db: sqlite3.Connection, path: Path) -> None:
-    """Close a case: everything in one file, and its SHA-256 in it. Without effect while another program reads it."""
-    mark = secrets.token_bytes(32)
-    try:
-        db.execute("PRAGMA journal_mode = DELETE")  # moves a pending log into the file
-        db.execute("INSERT INTO seal VALUES (?)", (mark,))
-    except sqlite3.OperationalError:
-        return
-    finally:
-        db.close()
-    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as data:
-        at = data.find(mark)
-        data[at : at + 32] = _without(data, at)
-
-
-def check_seal(path: Path) -> None:
-    """Whether a case's bytes are those that were sealed. Errors: `EvidenceError`."""
-    for ending in ("-wal", "-journal"):
-        if path.with_name(path.name + ending).exists():
-            raise EvidenceError(
-                f"{path}{ending} lies beside the case: a run did not end; the same command continues it"
-            )
-    try:
-        with closing(sqlite3.connect(_uri(path, True), uri=True)) as db:
-            found = [row[0] for row in db.execute("SELECT digest FROM seal")]
-    except sqlite3.DatabaseError as error:
-        raise EvidenceError(f"{path} is not a readable case file: {error}") from error
-    if len(found) != 1 or not isinstance(found[0], bytes) or len(found[0]) != 32:
-        raise EvidenceError(
-            f"{path} is not sealed: it was changed, or a run did not end (then the same command continues it)"
-        )
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        at = data.find(found[0])
-        if data.find(found[0], at + 1) >= 0 or _without(data, at) != found[0]:
-            raise EvidenceError(f"{path}: the file's bytes are not those that were sealed")
-
-
-def _without(data: mmap.mmap, at: int) -> bytes:
-    """SHA-256 of a file with the 32 bytes of its seal taken as zeros."""
-    found = hashlib.sha256()
-    for start, end in ((0, at), (at + 32, len(data))):
-        for here in range(start, end, 1 << 20):
-            found.update(data[here : min(here + (1 << 20), end)])
-        if start == 0:
-            found.update(bytes(32))
-    return found.digest()
-
-
-def _uri(path: Path | None, only_read: bool) -> str:
-    """SQLite's address of the case; a case without a pending log is read as it lies, on read-only media too."""
-    if path is None:
-        return "file::memory:"
-    plain = path.resolve().as_uri()
-    if not only_read:
-        return plain
-    pending = path.with_name(path.name + "-wal")
-    return plain + ("?mode=ro" if pending.is_file() and pending.stat().st_size else "?mode=ro&immutable=1")
-
-
-def _locked(path: Path) -> IO[bytes] | None:
-    """A handle that keeps other runs from writing the same case; None where the system has no such locks."""
-    try:
-        import fcntl
-    except ImportError:
-        return None
-    try:
-        handle = path.open("ab")
-    except OSError as error:
-        raise UsageError(f"cannot write the case {path}: {error.strerror}") from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        handle.close()
-        raise UsageError(f"{path} is in use by another run: wait for it, or name another case") from error
-    return handle
+def _values(entry: Entry) -> tuple[object, ...]:
+    return tuple(getattr(entry, name) for name in Entry.__slots__)
 
 
 def link(previous: str, entry: Entry) -> str:
     """``sha256(previous hash + canonical JSON of the row without its hash)``."""
-    row = asdict(entry)
-    del row["hash"]
+    row = {name: getattr(entry, name) for name in Entry.__slots__ if name != "hash"}
     return sha256(previous.encode() + canonical(row))

@@ -5,6 +5,7 @@ Token arithmetic is in nats and called ``logprob``; ``llr`` is always log10 of a
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -34,7 +35,9 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-MAKERS = ("openai",)  # providers that serve nobody's models but their own
+MAKERS = ("openai", "anthropic", "gemini")  # providers that serve nobody's models but their own
+MANNERS = ("concurrency", "timeout", "retries")  # options of live models that change no answer
+LIVE = (*MAKERS, "api")  # models behind HTTP, which may change while they are asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +51,20 @@ class ModelSpec:
     options: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
-        query = "&".join(f"{quote(k)}={quote(v, safe='/:,.@-_')}" for k, v in self.options)
+        """Which model it is; how patiently a live one is asked is no part of that, and may change in mid-case."""
+        kept = [(k, v) for k, v in self.options if not (self.live and k in MANNERS)]
+        query = "&".join(f"{quote(k)}={quote(v, safe='/:,.@-_')}" for k, v in kept)
         return f"{self.provider}/{self.name}" + (f"?{query}" if query else "")
 
     @property
     def vendor(self) -> str | None:
         """Who made the model, as the option ``vendor`` says or a maker's own service tells; None if nothing does."""
         return self.option("vendor") or (self.provider if self.provider in MAKERS else None)
+
+    @property
+    def live(self) -> bool:
+        """Whether somebody else serves it over HTTP."""
+        return self.provider in LIVE
 
     def option(self, key: str, default: str | None = None) -> str | None:
         """The value of one option, or ``default``."""
@@ -76,6 +86,7 @@ class Capabilities:
     n: int = 1
     logprob_kind: LogprobKind = "unknown"
     recorded: bool = False  # answers only: nothing new can be asked
+    system_role: bool = True  # False: the system's text has to stand at the head of the user's
     model_echo: str | None = None
     observed_at: str | None = None
     notes: tuple[str, ...] = ()
@@ -127,16 +138,22 @@ class Request:
     @property
     def digest(self) -> str:
         """SHA-256 over everything that can change the answer; the store's key together with the model's spec."""
-        s = self.sampling
-        body = {
-            "messages": [[m.role, m.content] for m in self.messages],
-            "prompt": self.prompt,
-            "sampling": [repr(s.temperature), repr(s.top_p), s.max_tokens, s.seed],
-            "sample": self.sample,
-            "top": self.top_logprobs,
-            "target": self.target,
-        }
-        return sha256(canonical(body))
+        return _digest(self)
+
+
+@functools.lru_cache(maxsize=1024)  # each step of one request's way asks for it
+def _digest(request: Request) -> str:
+    # Requests that are equal share an entry, so their numbers are written alike: 1 as 1.0, -0.0 as 0.0.
+    s = request.sampling
+    body = {
+        "messages": [[m.role, m.content] for m in request.messages],
+        "prompt": request.prompt,
+        "sampling": [repr(float(s.temperature) + 0.0), repr(float(s.top_p) + 0.0), s.max_tokens, s.seed],
+        "sample": request.sample,
+        "top": request.top_logprobs,
+        "target": request.target,
+    }
+    return sha256(canonical(body))
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,8 +235,8 @@ class Sample:
 
     ``likelihoods[scorer, author]`` holds, aligned with ``units``, the author's answers scored under the scorer.
     Scorers are "suspect", "base", control names and (its own answers only) "reference"; authors "reference" and control
-    names. ``redraw`` is a second
-    draw of the reference, kept away from the scores and used as positive control.
+    names. ``redraw`` is a second draw of the reference, kept away from the scores and used as positive control.
+    ``again[party]``: what a live endpoint answered when it was asked again at the end.
     """
 
     units: tuple[Unit, ...]
@@ -229,6 +246,7 @@ class Sample:
     base: Column | None = None
     redraw: Column | None = None
     likelihoods: Mapping[tuple[str, str], Column] = field(default_factory=dict)
+    again: Mapping[str, Column] = field(default_factory=dict)
 
     def rows(self, keep: Callable[[Unit], bool]) -> Sample:
         """The same sample with only the units for which ``keep`` is true."""
@@ -245,6 +263,7 @@ class Sample:
             base=None if self.base is None else take(self.base),
             redraw=None if self.redraw is None else take(self.redraw),
             likelihoods={k: take(v) for k, v in self.likelihoods.items()},
+            again={k: take(v) for k, v in self.again.items()},
         )
 
     @property

@@ -16,20 +16,19 @@ from typing import Any, Literal
 
 from . import attest
 from .audit import judge
-from .backends.openai_parse import parse
-from .errors import EvidenceError, ForensicsError, UsageError
+from .backends import BACKENDS
+from .casefile import check_seal
+from .errors import EvidenceError, ForensicsError, ProtocolError, UsageError
 from .exact import recompute
 from .plan import asked, stored_plan
 from .protocol import KIND as PROTOCOL
 from .protocol import stored_protocol
 from .record import Report
-from .serial import load
-from .store import Store, check_seal
-from .types import Completion, ExactResult, Listener, Request, sha256, silent
+from .store import Store
+from .types import LIVE, Completion, ExactResult, Listener, Request, sha256, silent
 
 State = Literal["ok", "open"]
 TOLERANCE = 2e-5  # of numbers with six digits, judged with other versions of the numerical libraries
-SERVERS = ("openai", "api")  # providers whose raw bytes are a server's answer, and can be read again
 MACHINE = ("versions", "code")  # parts of a report's manifest that may differ between two machines
 
 
@@ -168,14 +167,18 @@ def answers(store: Store) -> int:
         for entry in store.entries(kind):
             if any(store.redacted(d) for d in (entry.request, entry.parsed, entry.raw)):
                 continue
-            done = load(Completion, store.body(entry.parsed))
+            done = store.read(Completion, entry.parsed)
             if done.request_digest != store.body(entry.request).decode():
                 raise EvidenceError(f"entry {entry.seq}: the answer belongs to another request")
             if done.raw_digest is not None and done.raw_digest != sha256(store.body(entry.raw)):
                 raise EvidenceError(f"entry {entry.seq}: the answer was not read from the bytes that came with it")
             request = known.get(done.request_digest)
-            if kind == "answer" and request is not None and entry.party.partition("/")[0] in SERVERS:
-                made = parse(store.body(entry.raw), request, done.received_at)
+            if kind == "answer" and request is not None and entry.party.partition("/")[0] in LIVE:
+                parse = BACKENDS.load(entry.party.partition("/")[0]).parse
+                try:
+                    made = parse(store.body(entry.raw), request, done.received_at)
+                except ProtocolError as error:
+                    raise EvidenceError(f"entry {entry.seq}: the server's bytes are no answer: {error}") from error
                 if replace(made, error=done.error) != done:
                     raise EvidenceError(
                         f"entry {entry.seq}: the server's bytes give another answer than the stored one"
@@ -191,7 +194,7 @@ def _requests(store: Store) -> dict[str, Request]:
         return {}
     plan = stored_plan(store)
     scored = [r for authors in plan.scorings(store).values() for rs in authors.values() for r in rs if r is not None]
-    return {r.digest: r for r in (*plan.requests, *plan.redraws(), *scored)}
+    return {r.digest: r for r in (*plan.requests, *plan.redraws(), *plan.repeats(), *scored)}
 
 
 def _same_chain(report: Report, store: Store) -> None:
@@ -211,7 +214,7 @@ def exact_results(store: Store) -> Iterator[Check]:
     for entry in store.entries("exact"):
         if store.redacted(entry.raw):
             continue
-        stored = load(ExactResult, store.body(entry.raw))
+        stored = store.read(ExactResult, entry.raw)
         again = made.get((stored.test, stored.against))
         name = f"exact {stored.test} ({stored.against})"
         if again is None:

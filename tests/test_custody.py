@@ -18,10 +18,11 @@ import pytest
 
 from forensics import AuditConfig, EvidenceError, Report, Store, UsageError, collect, judge
 from forensics.attest import attest, read, sign
+from forensics.casefile import check_seal, seal
 from forensics.plan import stored_plan
 from forensics.redact import redact
 from forensics.serial import load
-from forensics.store import GENESIS, Entry, check_seal, link, seal
+from forensics.store import GENESIS, Entry, link
 from forensics.types import Completion, sha256
 from forensics.verify import Check, Sources, compare, verify
 

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from forensics import AuditConfig, BackendError, BudgetExceeded, Report, Store, UsageError, audit, collect, judge
+from forensics.audit import text_conditions
 from forensics.collect import Budget, _Session, estimate
 from forensics.config import load_config, make_config
 from forensics.plan import gather, stored_plan
+from forensics.probes import FIRST_TOKEN
 from forensics.serial import dump
 from forensics.spec import parse_spec
 from forensics.types import Completion, Reply, Request, silent
@@ -229,3 +231,11 @@ def test_missing_answers_are_counted_and_too_many_conclude_nothing(config: Audit
     assert suspect.missing > 0.2 * (suspect.missing + suspect.answers)
     assert any("missing" in reason for reason in report.verdict.reasons)
     assert any("have no answer" in line for line in report.limitations)
+
+
+def test_next_token_queries_are_no_items_of_their_own(case: Path) -> None:
+    """Else a case of 100 items would meet a population's condition of 200."""
+    with Store(case, must_exist=True) as store:
+        sample = gather(stored_plan(store), store)
+    assert sum(unit.family == FIRST_TOKEN for unit in sample.units) == 40
+    assert text_conditions(sample)["items"] == 40

@@ -13,6 +13,8 @@ BACKENDS = Registry(
         "gguf": "forensics.backends.local:GgufBackend",
         "zoo": "forensics.backends.local:ZooBackend",
         "openai": "forensics.backends.openai:OpenAIBackend",
+        "anthropic": "forensics.backends.anthropic:AnthropicBackend",
+        "gemini": "forensics.backends.gemini:GeminiBackend",
         "api": "forensics.backends.openai:ApiBackend",
         "file": "forensics.backends.file:FileBackend",
         "replay": "forensics.backends.replay:ReplayBackend",

@@ -27,12 +27,17 @@ EXACT = Registry(
 
 def recompute(inputs: bytes) -> ExactResult:
     """The result that these stored inputs give. Errors: `EvidenceError` where they are no inputs of an exact test."""
+    import numpy as np
+
     from ..errors import EvidenceError
 
     try:
         body: dict[str, Any] = json.loads(inputs)
-        result: ExactResult = EXACT.load(str(body["test"]))(body)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+        with np.errstate(invalid="raise", divide="raise"):
+            result: ExactResult = EXACT.load(str(body["test"]))(body)
+        if result.status == "ok" and not 0 < (result.p or 0) <= 1:
+            raise ValueError(f"p = {result.p}")
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
         raise EvidenceError(
             f"stored inputs of an exact test can't be read ({type(error).__name__}: {error})"
         ) from error

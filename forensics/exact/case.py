@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..serial import dump, load
+from ..serial import dump
 from ..store import Store
 from ..types import ExactResult, canonical
 from . import recompute
@@ -25,7 +25,7 @@ def keep(store: Store, label: str, inputs: Mapping[str, Any]) -> ExactResult:
 
 def kept(store: Store) -> list[ExactResult]:
     """The results in the case, in order."""
-    return [load(ExactResult, store.body(entry.raw)) for entry in store.entries("exact")]
+    return [store.read(ExactResult, entry.raw) for entry in store.entries("exact")]
 
 
 def lane(store: Store) -> list[ExactResult]:

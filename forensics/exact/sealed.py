@@ -44,8 +44,8 @@ def read(path: Path, kind: str, committed: str | None, sheet: Path | None) -> di
     where the hashes differ.
     """
     key = read_json(path)
-    if not isinstance(key, dict) or key.get("kind") != kind:
-        raise UsageError(f"{path} is no {kind} key")
+    if not isinstance(key, dict) or key.get("kind") != kind or not _whole(kind, key):
+        raise UsageError(f"{path} is no {kind} key as this tool writes one")
     if sheet is not None:
         written = read_json(sheet)
         found = written.get("commitment") if isinstance(written, dict) else None
@@ -63,14 +63,35 @@ def read(path: Path, kind: str, committed: str | None, sheet: Path | None) -> di
     return key
 
 
+def _whole(kind: str, key: dict[str, Any]) -> bool:
+    """Whether every secret of a key is one of its candidates, and all is there that a test reads."""
+    rows, texts, words = {
+        "canary": (key.get("canaries"), "candidates", ("prompt", "answer")),
+        "twins": (key.get("documents"), "versions", ("id", "prompt")),
+    }[kind]
+    if not isinstance(rows, list) or not rows:
+        return False
+    return all(
+        isinstance(row, dict)
+        and isinstance(row.get(texts), list)
+        and len(row[texts]) > 1
+        and all(isinstance(t, str) for t in (*row[texts], *(row.get(w) for w in words)))
+        and type(row.get("secret")) is int
+        and 0 <= row["secret"] < len(row[texts])
+        for row in rows
+    )
+
+
 def read_json(path: Path) -> Any:
-    """Any JSON file. Errors: `UsageError`."""
+    """Any JSON file whose values can be hashed. Errors: `UsageError`."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"))
+        canonical(value)
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path} is not JSON ({error})") from error
+        raise UsageError(f"{path} is not JSON that can be hashed ({str(error)[:200]})") from error
+    return value
 
 
 def read_lines(path: Path, needs: str) -> list[dict[str, Any]]:
@@ -85,8 +106,9 @@ def read_lines(path: Path, needs: str) -> list[dict[str, Any]]:
             continue
         try:
             row = json.loads(line)
+            json.dumps(row, ensure_ascii=False).encode()  # half a surrogate pair can't be hashed
         except (ValueError, RecursionError) as error:
-            raise UsageError(f"{path}:{number}: not JSON ({error})") from error
+            raise UsageError(f"{path}:{number}: not JSON that can be used ({str(error)[:200]})") from error
         if not isinstance(row, dict) or not row.get(needs):
             raise UsageError(f"{path}:{number}: no {needs!r}")
         rows.append(row)

@@ -24,6 +24,7 @@ from .words import REJECT, measured
 Ints = NDArray[np.int64]
 DUMMIES = 1000
 LEAST = 200  # pairs
+LARGEST = 2e7  # weight x trials
 TILTS = (0.5, 1.0, 2.0, 4.0, 8.0)  # stakes of the e-value, in standard deviations; it averages over them
 LEVELS, STEPS = 12, 2  # largest weight, and weights to one unit of the Pearson residual
 CELLS = 2_000_000
@@ -49,6 +50,8 @@ def judge(inputs: Mapping[str, Any]) -> ExactResult:
     if result.n < LEAST:
         return replace(result, status="insufficient", reason=f"{result.n} different pairs, {LEAST} are needed")
     weight, trials, hits = np.array(inputs["levels"], dtype=np.int64).T
+    if (trials < 0).any() or float((np.abs(weight).astype(float) * trials).sum()) > LARGEST:
+        raise ValueError("more pairs than a case can hold")  # the null distribution has a cell for each
     gamma, dummies = float(inputs["gamma"]), np.array(inputs["dummies"], dtype=np.float64)
     total, mean = int((weight * hits).sum()), float((weight * trials).sum() * gamma)
     deviation = float(np.sqrt((weight**2 * trials).sum() * gamma * (1 - gamma)))

@@ -17,6 +17,8 @@ from ..types import Capabilities, Message, Request, Sampling, sha256
 
 FIRST_TOKEN = "first-token"
 CUTS = (0.25, 0.5, 0.75, 1.0)
+MOST_SAMPLES = 999  # draws of an item; from 1000 on they are the reference's second draws
+MOST_TOKENS = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,12 @@ def load_suite(name: str) -> Suite:
     else:
         raise UsageError(f"no suite {name!r}: name a shipped one ({', '.join(shipped_suites())}) or a .jsonl file")
     items, seen = [], set()
-    for number, line in enumerate(data.decode("utf-8", errors="replace").splitlines(), start=1):
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        where = f"{name}:{1 + data.count(chr(10).encode(), 0, error.start)}"
+        raise UsageError(f"{where}: not UTF-8 (byte {data[error.start]:#04x})") from error
+    for number, line in enumerate(text.splitlines(), start=1):
         if line.strip():
             item = _item(line, f"{name}:{number}", number)
             if item.id in seen:
@@ -134,8 +141,9 @@ def _item(line: str, where: str, number: int) -> Item:
 
     try:
         row: Mapping[str, Any] = json.loads(line)
-    except ValueError as error:
-        raise UsageError(f"{where}: not JSON ({error})") from error
+        json.dumps(row, ensure_ascii=False).encode()  # half a surrogate pair can be neither hashed nor sent
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{where}: not JSON that can be used ({type(error).__name__}: {str(error)[:200]})") from error
     if not isinstance(row, dict):
         raise UsageError(f"{where}: an item is a JSON object")
     extra = set(row) - {"id", "family", "prompt", "messages", "system", "max_tokens", "samples", "answer", "lang"}
@@ -154,8 +162,8 @@ def _item(line: str, where: str, number: int) -> Item:
         if row.get("system"):
             turns.insert(0, Message("system", str(row["system"])))
         samples, max_tokens = int(row.get("samples", 1)), row.get("max_tokens")
-        if samples < 1 or (max_tokens is not None and int(max_tokens) < 1):
-            raise UsageError(f"{where}: samples and max_tokens must be at least 1")
+        if not 1 <= samples <= MOST_SAMPLES or (max_tokens is not None and not 1 <= int(max_tokens) <= MOST_TOKENS):
+            raise UsageError(f"{where}: samples must be from 1 to {MOST_SAMPLES}, max_tokens from 1 to {MOST_TOKENS}")
         answer = row.get("answer", ())
         return Item(
             id=str(row.get("id", f"item-{number}")),
@@ -167,5 +175,5 @@ def _item(line: str, where: str, number: int) -> Item:
             answer=tuple([answer] if isinstance(answer, str) else map(str, answer)),
             lang=str(row.get("lang", "en")),
         )
-    except (TypeError, ValueError, KeyError) as error:
+    except (TypeError, ValueError, KeyError, OverflowError) as error:
         raise UsageError(f"{where}: not an item ({type(error).__name__}: {error})") from error

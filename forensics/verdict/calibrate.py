@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -18,6 +17,7 @@ from ..errors import UsageError
 from ..threads import single_threaded
 from ..types import WIRE, LikelihoodRatio, Score
 from .bounds import Rated, elub, size_bounds
+from .conditions import differs, malformed
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int_]
@@ -28,7 +28,6 @@ REGULARISATION = 3.0
 RESAMPLES = 200
 MIN_LINEAGES = 10
 OUTER, INNER = 5, 3
-KNOWN_PROMPTS = 0.95  # share of a case's prompts that must be among a population's
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,46 +106,7 @@ class Population:
 
     def mismatch(self, conditions: Mapping[str, Any]) -> tuple[str, ...]:
         """Why this population does not speak about a case made under ``conditions``; empty if it does."""
-        return tuple(why for key, expected in self.conditions.items() if (why := _differs(key, expected, conditions)))
-
-
-def _differs(key: str, expected: Any, case: Mapping[str, Any]) -> str | None:
-    """Why the case lies outside one condition of a population, or None."""
-    found = case.get(key)
-    if key == "min_controls":
-        few = int(case.get("controls", 0)) < int(expected)
-        return f"it was made with at least {expected} controls, the case has {case.get('controls', 0)}" if few else None
-    if key == "suites":
-        asked = case.get("suite")
-        return None if asked in expected else f"it was not made with the case's suite {_short(asked)}"
-    if key == "providers":
-        foreign = sorted(set(found or ()) - set(expected))
-        return f"it covers models of {', '.join(expected)}, not of {', '.join(foreign)}" if foreign else None
-    if key == "items":
-        low, high = expected
-        held = found is not None and found >= low and (high is None or found <= high)
-        span = f"at least {low}" if high is None else f"{low} to {high}"
-        return None if held else f"it covers {span} items that all parties answered, the case has {found or 0}"
-    if key == "prompts":
-        known = len(set(found or ()) & set(expected)) / max(len(found or ()), 1)
-        return None if known >= KNOWN_PROMPTS else f"only {known:.0%} of the case's prompts are among its prompts"
-    if key == "length_ratio":
-        low, high = expected
-        if found is not None and low <= found <= high:
-            return None
-        span = f"{10**low:.2g} to {10**high:.2g}"
-        return f"it covers suspects {span} times as wordy as the reference, not {10 ** (found or 0):.2g}"
-    if key == "one_sided_length":
-        why = "suspect and reference write about equally much and no control does: add controls of that length"
-        return why if found is None or found > expected else None
-    return (
-        None if found == expected else f"its {key.replace('_', ' ')} is {_short(expected)}, the case's {_short(found)}"
-    )
-
-
-def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
-    return text[:12] + "…" if len(text) > 24 else text
+        return tuple(why for key, expected in self.conditions.items() if (why := differs(key, expected, conditions)))
 
 
 def load_population(name: str) -> Population:
@@ -174,11 +134,27 @@ def _read_population(name: str, path: Any) -> Population:
     from ..serial import load
 
     try:
-        return load(Population, path.read_bytes())
+        found = load(Population, path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"{name} can't be read: {error.strerror}") from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
+        where = ".".join(map(str, first["loc"]))[:100] or "the file"
         raise UsageError(f"{name} is not a population: {where}: {first['msg'].lower()}") from error
+    if why := malformed(found.conditions) or _unusable(found):
+        raise UsageError(f"{name} is not a population: {why}")
+    return found
+
+
+def _unusable(found: Population) -> str:
+    """What no calibration could be fitted to, "" for nothing."""
+    numbers = [v for p in found.pairs for v in p.scores.values() if v is not None]
+    numbers += [*found.regularisation, *([found.alike[1]] if found.alike else [])]
+    if not all(abs(v) < 1e15 for v in numbers):
+        return "a score that is no number"
+    if any(p.label not in (0, 1, None) for p in found.pairs) or len(set(found.columns)) < len(found.columns):
+        return "a label other than 0, 1 and null, or a column twice"
+    return "" if found.regularisation and min(found.regularisation) > 0 else "no regularisation above 0"
 
 
 def shipped_populations() -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from ..comparators.base import MIN_CONTROLS, MIN_ITEMS, abstain, by_item, contra
 from ..types import Column, Sample, Score, SelfCheck
 from .calibrate import Population, calibrate
 from .combine import DECISIVE, values_of
+from .stability import against_itself, repeats
 
 Scorer = Callable[[Sample], list[Score]]
 SHARES = (0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
@@ -46,6 +47,9 @@ def self_checks(
     else:
         scores = fit_to_judge(score(as_suspect(sample, sample.redraw)), identity)
         checks.append(_judged("positive-control", "a second draw of the reference", scores, population, rng, wants=1))
+    checks += repeats(sample)
+    itself = against_itself(sample, score, _stands_out)
+    checks += [itself] if itself is not None else []
     if len(sample.controls) <= MIN_CONTROLS:
         why = f"{len(sample.controls)} controls: one of them as suspect would leave fewer than {MIN_CONTROLS}"
         checks.append(SelfCheck("negative-control", None, why))

@@ -23,8 +23,12 @@ from hypothesis import strategies as st
 
 from forensics.backends import open_backend
 from forensics.backends.handshake import believable
-from forensics.backends.openai import LARGEST, ApiBackend, OpenAIBackend, retry_after
-from forensics.backends.openai_parse import SENTINEL, parse, split_thoughts
+from forensics.backends.live import LiveBackend, allowance
+from forensics.backends.openai import ApiBackend, OpenAIBackend
+from forensics.backends.openai_parse import parse, split_thoughts
+from forensics.backends.token_lists import SENTINEL
+from forensics.backends.waits import retry_after
+from forensics.backends.wire import LARGEST, PATIENCE
 from forensics.errors import AuthError, ProtocolError, RateError, UnavailableError, UsageError
 from forensics.spec import parse_spec
 from forensics.types import Capabilities, Completion, Message, ModelSpec, Reply, Request, Sampling, TokenLogprob, sha256
@@ -83,7 +87,7 @@ def refuse(text: str, status: int = 400, param: str | None = None, code: str | N
     return httpx2.Response(status, json={"error": {"message": text, "param": param, "code": code, "type": "x"}})
 
 
-def serving(handler: Handler, spec: str = "openai/gpt-x") -> OpenAIBackend:
+def serving(handler: Handler, spec: str = "openai/gpt-x") -> LiveBackend:
     provider = ApiBackend if spec.startswith("api/") else OpenAIBackend
     return provider(parse_spec(spec), transport=httpx2.MockTransport(handler))
 
@@ -104,7 +108,7 @@ def scripted(*answers: httpx2.Response | Exception | dict[str, Any]) -> tuple[Ha
     return handler, asked
 
 
-def run(backend: OpenAIBackend, *requests: Request) -> list[Reply]:
+def run(backend: LiveBackend, *requests: Request) -> list[Reply]:
     async def go() -> list[Reply]:
         try:
             return list(await backend.complete(requests))
@@ -414,6 +418,7 @@ class TestRequests:
         assert asked == [{
             "model": "org/gpt-x", "messages": [{"role": m.role, "content": m.content} for m in ASK],
             "temperature": 0.7, "top_p": 0.9, "n": 1, "seed": 5, "max_tokens": 12, "logprobs": True, "top_logprobs": 3,
+            "presence_penalty": 0.0, "frequency_penalty": 0.0,
         }]  # fmt: skip
 
     def test_raw_text_goes_to_completions(self) -> None:
@@ -466,6 +471,10 @@ ADAPTED = [
     (refuse("Requested sample logprobs of 3, which is greater than max allowed: 2"), {"top_logprobs": 2}),
     (refuse("3 is greater than the maximum of 1 - 'logprobs'", param="logprobs"), {"top_logprobs": 1}),
     (refuse("You are not allowed to request logprobs from this model", 403), {"logprobs": None, "top_logprobs": None}),
+    (refuse("litellm.UnsupportedParamsError: bedrock does not support parameters: ['seed'], for model=x. To drop "
+            "these, set `litellm.drop_params=True`"), {"seed": None}),
+    (refuse("Unsupported parameter: 'presence_penalty' is not supported with this model.", param="presence_penalty"),
+     {"presence_penalty": None}),
     (refuse("Gaudi doesn't support logprobs. Please remove 'logprobs'/'top_logprobs'"), {"logprobs": None}),
 ]  # fmt: skip
 
@@ -605,6 +614,19 @@ class TestRetries:
             answer(httpx2.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed"))
         assert pauses == []
 
+    def test_one_unlucky_request_does_not_end_a_run(self) -> None:
+        handler, _ = scripted(message(), *[httpx2.Response(503, json={"error": "busy"})] * 2, message())
+        done = [r.completion for r in run(serving(handler, "openai/m?retries=1"), CHAT, CHAT, CHAT)]
+        assert [(d.text, d.error) for d in done] == [("Hi", None), (None, "busy"), ("Hi", None)]
+
+    def test_too_many_requests_use_up_no_retry_as_long_as_others_are_answered(self) -> None:
+        busy = httpx2.Response(429, json={"error": "slow down"})
+        handler, asked = scripted(message(), *[busy] * 10, message())
+        assert [r.completion.text for r in run(serving(handler, "openai/m?retries=1"), CHAT, CHAT)] == ["Hi", "Hi"]
+        handler, asked = scripted(message(), busy)
+        last = run(serving(handler, "openai/m?retries=1"), CHAT, CHAT)[1].completion
+        assert (last.error, len(asked)) == ("slow down", 1 + PATIENCE + 2)
+
     def test_silence_is_forgiven_twice(self) -> None:
         handler, asked = scripted(httpx2.ReadTimeout("slow"))
         backend = serving(handler, "openai/m?retries=1")
@@ -667,15 +689,20 @@ class TestWire:
         sent = itertools.count()
 
         async def flood() -> Any:
-            for _ in range(LARGEST >> 19):  # twice the limit
+            for _ in range(64):
                 next(sent)
-                yield bytes(2**20)
+                yield bytes(2**16)
 
-        backend = serving(lambda _: httpx2.Response(200, content=flood()))
+        backend = serving(lambda _: httpx2.Response(200, content=flood()), "openai/m?retries=0")
         reply = run(backend, CHAT)[0]
-        assert reply.completion.error == "the answer is larger than 32 MiB"
+        assert reply.completion.error == "no answer: the answer is larger than 277 KiB"
         assert reply.raw == b""
-        assert next(sent) <= (LARGEST >> 20) + 1
+        assert next(sent) * 2**16 <= allowance(CHAT) + 2**17
+
+    def test_a_larger_answer_where_more_was_asked_for(self) -> None:
+        long = Request("p", "i", ASK, None, Sampling(max_tokens=4096), top_logprobs=20)
+        assert 2**18 < allowance(CHAT) < allowance(long) <= LARGEST
+        assert answer(message("x" * 2**20), request=long).text == "x" * 2**20
 
     def test_rubbish_compression(self) -> None:
         backend = serving(lambda _: httpx2.Response(200, headers={"content-encoding": "gzip"}, content=slow(b"no")))
@@ -868,8 +895,12 @@ class Server:
         raw = request.url.path.endswith("/v1/completions")
         if raw and self.quirks.get("no_raw"):
             return httpx2.Response(404, json={"detail": "Not Found"})
+        if raw and body.get("echo") and self.quirks.get("echo") == "refused":
+            return refuse("Only no echo is supported")
         if raw and body.get("echo") and self.quirks.get("least", 0) > body["max_tokens"]:
             return refuse("max_tokens must be at least 1, got 0.")
+        if raw and body.get("echo") and body["max_tokens"] > self.quirks.get("echo_limit", 1):
+            return refuse("max_tokens must be 0 with echo")
         if not raw and self.quirks.get("no_chat"):
             return refuse("no chat template is defined", 400)
         if "seed" in body and self.quirks.get("no_seed"):
@@ -880,7 +911,7 @@ class Server:
         return httpx2.Response(200, json=answer | {"model": self.quirks.get("model", "gpt-x-0613"), "usage": {}})
 
 
-def shake(spec: str = "openai/gpt-x", **quirks: Any) -> tuple[Capabilities, bytes, Server, OpenAIBackend]:
+def shake(spec: str = "openai/gpt-x", **quirks: Any) -> tuple[Capabilities, bytes, Server, LiveBackend]:
     server = Server(**quirks)
     backend = serving(server, spec)
     caps, evidence = asyncio.run(backend.handshake())
@@ -908,12 +939,19 @@ class TestHandshake:
 
     def test_a_server_that_must_generate_while_it_scores(self) -> None:
         caps, _, server, _ = shake(least=1)
-        assert (caps.prompt_scoring, server.asked) == (True, 7)
+        assert (caps.prompt_scoring, server.asked) == (True, 6)
 
-    @pytest.mark.parametrize("echo", ["shifted", "generated-only"])
+    def test_a_server_that_only_scores_while_it_generates_nothing(self) -> None:
+        caps, _, server, backend = shake(echo_limit=0)
+        assert (caps.prompt_scoring, server.asked) == (True, 7)
+        target = Request("p", "i", (), "Once more", Sampling(), target=" w1 w2", top_logprobs=1)
+        assert run(backend, target)[0].completion.error is None
+
+    @pytest.mark.parametrize("echo", ["shifted", "generated-only", "refused"])
     def test_a_dishonest_echo_is_not_believed(self, echo: str) -> None:
-        caps, _, _, backend = shake(echo=echo)
+        caps, _, server, backend = shake(echo=echo)
         assert not caps.prompt_scoring
+        assert server.asked == (6 if echo == "shifted" else 7)  # an echo with other numbers is not asked for again
         assert any("scoring" in note for note in caps.notes)
         assert run(backend, SCORE)[0].completion.error == "prompt scoring is not offered"
 
@@ -940,7 +978,9 @@ class TestHandshake:
 
     @pytest.mark.parametrize("seeded", ["no", "stuck"])
     def test_a_seed_that_is_ignored(self, seeded: str) -> None:
-        assert not shake(seeded=seeded)[0].seed
+        caps = shake(seeded=seeded)[0]
+        assert not caps.seed
+        assert any("may not sample" in note for note in caps.notes) == (seeded == "stuck")
 
     def test_no_probabilities(self) -> None:
         caps = shake(inflated=True)[0]

@@ -16,6 +16,59 @@ def _steers(text: str, allowed: str) -> set[str]:
     return {f"U+{ord(c):04X}" for c in text if unicodedata.category(c) in ("Cc", "Cf") and c not in allowed}
 
 
+def _all_texts() -> dict[str, str]:
+    """Every format of everything that is written from a record, but for JSON, which escapes by its encoding."""
+    record = report_samples.hostile()
+    assert record.validation is not None
+    found = {name: reports.render(record, name) for name in reports.FORMATS if name != "json"}
+    found |= {f"compared {n}": reports.render_comparison(record, record, n) for n in ("html", "md")}
+    found |= {f"validated {n}": reports.render_validation(record.validation, n) for n in ("html", "md")}
+    tables = reports.validation_tables(record.validation)
+    found["validated tables"] = "\n".join(cell for t in tables for row in t.rows for cell in row)
+    return found
+
+
+def test_nothing_gets_through_in_any_format() -> None:
+    for name, source in _all_texts().items():
+        text = re.sub(r"\x1b\[[0-9;]*m", "", source) if name == "terminal" else source
+        assert _steers(text, "\n") == set(), name
+        if "html" in name:
+            assert "<script" not in source, name
+            assert Page(source).count("img") == 0, name
+        if "md" in name:
+            plain = re.sub(r"(?ms)^(`{3,})text\n.*?^\1$", "", source)
+            assert not re.search(r"(?<!\\)<|(?<!\\)\]\(|(?<!\\)://", plain), name
+
+
+def test_no_format_is_a_spreadsheet() -> None:
+    """A cell that begins with = or + is a formula there; whoever adds such a format has to quote them."""
+    assert set(reports.FORMATS) <= {"html", "md", "json", "terminal", "junit", "summary"}
+
+
+@pytest.mark.parametrize(
+    "name", ["\x1b]0;owned\x07", "[bold red]x[/]", "a\u202eb", "\x9b31m", "[link=http://x]y[/link]\\"]
+)
+def test_a_bar_is_named_by_text(name: str) -> None:
+    """Controls are called after their files, and those are named by whoever made them."""
+    import io
+
+    from rich.console import Console
+    from rich.progress import Progress as Bars
+    from rich.progress import TextColumn
+
+    from forensics.console import label
+    from forensics.types import Progress
+
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, color_system=None, width=80)
+    with Bars(TextColumn("{task.description}"), console=console, auto_refresh=False) as display:
+        display.add_task(label(Progress("answers", name, 0, 1)), total=1)
+    shown = re.sub(r"\x1b\[\??[0-9;]*[a-zA-Z]", "", out.getvalue())  # rich moves its own cursor
+    assert _steers(shown, "\n\r") == set()
+    assert "owned" not in out.getvalue() or "\ufffd]0;owned\ufffd" in shown
+    assert "bold" not in name or "[bold red]x[/]" in shown
+
+
 @pytest.mark.parametrize("format", ["html", "md", "terminal"])
 def test_no_control_bidi_or_zero_width_character_gets_through(format: str) -> None:
     text = re.sub(r"\x1b\[[0-9;]*m", "", reports.render(report_samples.hostile(), format))
