@@ -25,7 +25,8 @@ def malformed(conditions: Mapping[str, Any]) -> str:
         )
 
     expected: dict[str, Callable[[Any], bool]] = {
-        "min_controls": number, "providers": texts, "suites": texts, "prompts": texts, "items": span, "one_sided_length": number,
+        "min_controls": number, "providers": texts, "suites": texts, "prompts": texts, "items": span,
+        "one_sided_length": number,
         "length_ratio": lambda value: span(value) and value[1] is not None and max(map(abs, value)) < 300,
     }  # fmt: skip
     for key, holds in expected.items():
