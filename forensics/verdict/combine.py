@@ -43,18 +43,22 @@ def evidence(scores: Sequence[Score], population: Population | None, rng: np.ran
 def pick_population(
     names: Sequence[str], wanted: str, conditions: Mapping[str, Any]
 ) -> tuple[Population | None, tuple[str, ...]]:
-    """The population that speaks about these conditions, or why none does."""
+    """The population that speaks about these conditions, or why none does; of several the one of the fewest providers,
+    whose models are most like the case's."""
     from .calibrate import load_population
 
     if wanted == "none":
         return None, ("no population was asked for",)
-    reasons = []
+    reasons, fitting = [], []
     for name in names if wanted == "auto" else (wanted,):
         population = load_population(name)
         mismatch = population.mismatch(conditions)
-        if not mismatch:
-            return population, ()
-        reasons.append(f"population {name} does not match: {mismatch[0]}")
+        if mismatch:
+            reasons.append(f"population {name} does not match: {mismatch[0]}")
+        else:
+            fitting.append(population)
+    if fitting:
+        return min(fitting, key=lambda p: (len(p.conditions.get("providers", ())), p.name)), ()
     return None, tuple(reasons) or ("no reference population is installed",)
 
 
