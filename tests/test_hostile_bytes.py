@@ -184,6 +184,20 @@ def test_a_document_of_brackets_is_refused_before_it_is_built(tmp_path: Path) ->
     assert peak < (16 << 20)
 
 
+def test_a_servers_body_of_brackets_is_refused_before_it_is_built() -> None:
+    from forensics.backends.openai_parse import MOST_VALUES, parse
+    from forensics.errors import ProtocolError
+    from forensics.types import Request
+
+    body = b'{"choices": [' + b"[]," * MOST_VALUES + b"[]]}"
+    tracemalloc.start()
+    with pytest.raises(ProtocolError, match="more than 2,097,152 values"):
+        parse(body, Request("p", "i", prompt="x"))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < (1 << 20)
+
+
 def test_a_bomb_in_a_case_is_evidence_that_was_changed(tmp_path: Path) -> None:
     path = tmp_path / "bomb.case"
     with Store(path) as store:
