@@ -298,8 +298,10 @@ class Calibration:
     def table(self) -> Table:
         """The labelled pairs as arrays."""
         rows = self.pairs
-        x = np.array([[p.scores[c] for c in self.columns] for p in rows], dtype=np.float64).reshape(len(rows), -1)
-        return Table(x, np.array([p.label for p in rows]), tuple(p.lineage for p in rows),
+        x = np.array([[p.scores[c] for c in self.columns] for p in rows], dtype=np.float64).reshape(
+            len(rows), len(self.columns)
+        )
+        return Table(x, np.array([p.label for p in rows], dtype=np.int_), tuple(p.lineage for p in rows),
                      tuple(p.lineages for p in rows), tuple(p.group for p in rows))  # fmt: skip
 
     @property
