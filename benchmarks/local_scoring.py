@@ -1,8 +1,8 @@
 """How much of a bare forward loop's speed scoring keeps: ``python benchmarks/local_scoring.py [spec]``.
 
 Both sides see the same padded batches in the same order. The bare side only calls the model, which computes the logits
-of every position and keeps none; ours starts from text, tokenises, computes the targets' logits only, and ends in
-replies with their JSON bytes. Both
+of every position and keeps none; ours starts from text, tokenises, computes the targets' logits only, lists the
+likeliest tokens a position that an audit asks for, and ends in replies with their JSON bytes. Both
 run in a worker thread and alternate, so that a busy machine slows both; the ratio is the median over rounds.
 """
 
@@ -18,6 +18,7 @@ from typing import Any
 
 from forensics.backends import open_backend
 from forensics.backends.local import LocalBackend, make_job
+from forensics.plan import ALTERNATIVES
 from forensics.spec import parse_spec
 from forensics.types import Message, Request
 
@@ -34,7 +35,7 @@ def requests(count: int, rng: random.Random) -> list[Request]:
         return " ".join(rng.choices(WORDS, k=rng.randint(low, high)))
 
     return [
-        Request("bench", str(i), (Message("user", words(5, 30)),), target=words(20, 120), top_logprobs=0)
+        Request("bench", str(i), (Message("user", words(5, 30)),), target=words(20, 120), top_logprobs=ALTERNATIVES)
         for i in range(count)
     ]
 

@@ -130,7 +130,7 @@ def _verdict(v: Verdict) -> VerdictRecord:
 def exact_record(e: ExactResult) -> ExactRecord:
     """One exact result as the record has it."""
     numbers = (e.test, _sig(e.p), _sig(e.e), e.n, e.status, e.reason)
-    return ExactRecord(*numbers, e.against, e.assumes, e.finding, e.breaks, e.power, e.inputs)
+    return ExactRecord(*numbers, e.against, e.assumes, e.finding, e.breaks, e.power, e.inputs, _sig(e.value))
 
 
 def _evidence(e: Evidence, unit: str) -> EvidenceRecord:

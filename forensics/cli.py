@@ -25,6 +25,7 @@ from .cli_output import (
     table,
     write,
 )  # fmt: skip
+from .cli_zoo import zoo_app
 from .console import bars, guarded, say
 from .errors import UsageError
 
@@ -40,9 +41,6 @@ app = typer.Typer(
     name="forensics", no_args_is_help=True, add_completion=True, rich_markup_mode=None, epilog=EPILOG,
     pretty_exceptions_enable=False, help="How likely is it that a model was trained on another model's outputs?",
 )  # fmt: skip
-zoo_app = typer.Typer(
-    name="zoo", no_args_is_help=True, help="The shipped models of known lineage.", rich_markup_mode=None
-)
 app.add_typer(zoo_app)
 app.add_typer(exact_app)
 app.add_typer(cli_fingerprint.app)
@@ -281,37 +279,6 @@ def init(
         raise UsageError(f"{path} exists already: name another file or pass --force")
     save(path, TEMPLATE)
     say(f"wrote {path}; next: forensics audit --config {path} --dry-run")
-    return 0
-
-
-@zoo_app.command("build")
-@guarded
-def zoo_build(
-    output: Annotated[Path, typer.Option("--output", "-o", help="The directory to build into.")],
-    model: Annotated[
-        list[str] | None, typer.Option("--model", help="Only this model (and its parents); repeatable.")
-    ] = None,
-) -> int:
-    """Train the shipped models again from nothing (two CPU cores, well under 20 minutes; resumable)."""
-    from .zoo.build import build
-
-    output.mkdir(parents=True, exist_ok=True)
-    build(output, names=model, progress=say)
-    return 0
-
-
-@zoo_app.command("population")
-@guarded
-def zoo_population(
-    output: Annotated[Path, typer.Option("--output", "-o", help="The directory to build into.")],
-) -> int:
-    """Train the lineages of the zoo's population and score every pair into zoo.json (about an hour; resumable)."""
-    from .zoo.lineages import build_lineages
-    from .zoo.population import build_population
-
-    output.mkdir(parents=True, exist_ok=True)
-    build_lineages(output, progress=say)
-    build_population(output, output / "zoo.json", progress=say)
     return 0
 
 

@@ -19,8 +19,8 @@ from .backends.base import Backend
 from .backends.profiles import profile_of
 from .config import AuditConfig
 from .errors import BudgetExceeded, ForensicsError, UnavailableError, UsageError
-from .exact.case import keep
-from .exact.weights import match_weights
+from .exact.case import keep, lane
+from .exact.weights import change, common_base, match_weights
 from .plan import Party, Plan, make_plan, save_plan
 from .prices import FREE, Prices, load_prices, most_tokens, tokens_of
 from .probes import Suite, load_suite
@@ -203,6 +203,10 @@ def compare_weights(plan: Plan, backends: dict[str, Backend], store: Store, prog
         progress(Progress("weights", label, 0, 1))
         keep(store, label, match_weights(first, second, against=label))
         progress(Progress("weights", label, 1, 1))
+    three = [folders.get(name) for name in ("suspect", "reference", "base")]
+    if common_base(lane(store)) and "change" not in done:
+        suspect, reference, base = (f for f in three if f is not None)
+        keep(store, "change", change(suspect, reference, base))
 
 
 class _Session:
@@ -304,8 +308,7 @@ def estimate(
     out: dict[str, dict[str, Any]] = {}
     for party in plan.parties:
         requests = wanted.get(party.name, [])
-        scorer = party.name in ("suspect", "base") and party.capabilities.prompt_scoring
-        times = (1 + len(plan.controls)) * scorer  # each text once an author
+        times = len(plan.scorers().get(party.name, ()))  # each text once an author
         sent = sum(tokens_of(r)[0] for r in requests) + times * sum(
             tokens_of(r)[0] + r.sampling.max_tokens for r in scored
         )

@@ -1,8 +1,8 @@
 """What a case set out to ask, fixed and stored before the first request, and what it got: the `Sample`.
 
 The plan holds every first request. Two kinds follow from it by rule: a second draw of the reference (the positive
-control), and, once answers are in, requests to score the answers of reference and controls under the suspect and its
-base. So the right half needs the case file alone.
+control), and, once answers are in, requests to score the answers of reference and controls (`Plan.scorers`). So the
+right half needs the case file alone.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from typing import Any
 
 from .config import AuditConfig
 from .errors import EvidenceError, UsageError
-from .probes import PROBES, Probe, Suite
+from .probes import FIRST_TOKEN, PROBES, Probe, Suite
 from .probes.base import seed_of
 from .serial import dump, load
 from .store import Store
 from .types import WIRE, Capabilities, Column, Completion, Message, ModelSpec, Request, Sample, Unit, canonical, sha256
 
 REDRAW = 1000  # draws from here on are the reference's second draws
+ALTERNATIVES = 5  # likeliest tokens kept a position of a scored answer: an argmax, its margin, and room for spellings
 AGAIN = 2000  # and from here on what a live endpoint is asked again when everything else is answered
 REPEATED = 24  # next-token queries that are repeated word for word
 
@@ -89,25 +90,41 @@ class Plan:
         return tuple({r.digest: r for p in self.parties for r in self.again(p) if r is not None}.values())
 
     def base_requests(self) -> list[Request]:
-        """What the base is asked to answer: texts, and only where it can't be taken off by scoring given answers."""
-        measured = [p for p in self.parties if p.name in ("suspect", "base")]
-        if all(p.capabilities.prompt_scoring for p in measured):
-            return []
-        return [r for r in self.requests if _text(r)]
+        """What the base is asked: texts (`attribution` reads the change), and next tokens where it lists them."""
+        k = next((p.capabilities.top_k for p in self.parties if p.name == "base"), 0)
+        listed = [r for r in self.requests if r.probe == FIRST_TOKEN and (k < 0 or 0 < r.top_logprobs <= k)]
+        return [r for r in self.requests if _text(r)] + listed
+
+    def scorers(self) -> dict[str, tuple[str, ...]]:
+        """Scorer -> the authors whose answers it scores: nothing unless the suspect can score given answers.
+
+        Every scorer reads the answers of reference and controls, the reference its own only (where does R itself waver,
+        and what would it have said?). So a scored item costs, with K controls that can score, K + 1 scorings each by
+        suspect, base and controls and one by the reference: (K + 1)(K + 2) + 1, of as many tokens as the answers have.
+        """
+        able = [p.name for p in self.parties if p.capabilities.prompt_scoring]
+        authors = tuple(p.name for p in self.parties if p.name not in ("suspect", "base"))
+        if "suspect" not in able:
+            return {}
+        return {name: ("reference",) if name == "reference" else authors for name in able}
 
     def scorings(self, store: Store) -> dict[str, dict[str, tuple[Request | None, ...]]]:
         """Scorer -> author -> requests aligned with ``requests``, for scorers that can score given answers.
 
         None where the author has no usable answer, or the answer is not one that is scored.
         """
-        scorers = [p for p in self.parties if p.capabilities.prompt_scoring and p.name != "reference"]
-        if not any(p.name == "suspect" for p in scorers):
-            return {}
-        if any(p.name == "base" for p in scorers):
-            scorers = [p for p in scorers if p.name in ("suspect", "base")]
-        authors = [p for p in self.parties if p.name not in ("suspect", "base")]
-        columns = {a.name: [self._target(store, a, r) for r in self.requests] for a in authors}
-        return {s.name: {name: tuple(column) for name, column in columns.items() if name != s.name} for s in scorers}
+        wanted = self.scorers()
+        parties = {p.name: p for p in self.parties}
+        read = {a for authors in wanted.values() for a in authors}
+        columns = {a: [self._target(store, parties[a], r) for r in self.requests] for a in read}
+        out: dict[str, dict[str, tuple[Request | None, ...]]] = {}
+        for scorer, authors in wanted.items():
+            k = parties[scorer].capabilities.top_k
+            top = ALTERNATIVES if k < 0 else min(k, ALTERNATIVES)
+            out[scorer] = {
+                a: tuple(None if r is None else replace(r, top_logprobs=top) for r in columns[a]) for a in authors
+            }
+        return out
 
     def _target(self, store: Store, author: Party, request: Request) -> Request | None:
         if request.probe not in PROBES.names() or not family(request.probe).scored:
@@ -115,7 +132,7 @@ class Plan:
         answer = store.get(author.spec, request)
         if answer is None or not answer.usable:
             return None
-        return replace(request, target=answer.text, sample=0, sampling=replace(request.sampling, seed=None))
+        return replace(request, target=answer.text, sample=0, sampling=replace(request.sampling, seed=None), answer=())
 
 
 def family(name: str) -> Probe:

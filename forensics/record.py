@@ -113,6 +113,7 @@ class ExactRecord:
     breaks: str = ""  # what would make the finding wrong
     power: str = ""  # beside a non-rejection: what would have been detected, with what probability
     inputs: str = ""  # SHA-256 of the case's stored inputs that the result is made from
+    value: float | None = None  # what was measured, where that is no test and has no p
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +254,33 @@ class PavStep:
 
 
 @dataclass(frozen=True, slots=True)
+class ContrastRow:
+    """One kind of pair against one kind of negative: AUC (None: not measured on most pairs) and its 95 % interval, by
+    way of telling them apart. ``pairs`` and ``lineages``: of this kind."""
+
+    __pydantic_config__ = WIRE
+
+    kind: str
+    pairs: int
+    lineages: int
+    ways: tuple[tuple[str, float | None, tuple[float, float] | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class QueryRow:
+    """One kind of pair under `divergence-tokens` alone. ``reached``: share of pairs (lineages weighing alike) whose
+    wealth came to 100 or more; ``median``: of the number of one-token queries until then, or of all there were."""
+
+    __pydantic_config__ = WIRE
+
+    kind: str
+    pairs: int
+    lineages: int
+    reached: float
+    median: float
+
+
+@dataclass(frozen=True, slots=True)
 class ValidationRecord:
     """How good a population's llrs are on lineages that its calibration did not see, clipped to its bounds as every
     audit clips them. All shares and means weigh lineages, not pairs; intervals are 95 %, bootstrap over lineages.
@@ -286,6 +314,9 @@ class ValidationRecord:
     pav: tuple[PavStep, ...]
     cross_entropy: tuple[tuple[float, float, float, float], ...]
     teachers: tuple[TeacherRow, ...] = ()
+    against: str = ""
+    contrasts: tuple[ContrastRow, ...] = ()
+    queries: tuple[QueryRow, ...] = ()
 
     def to_json(self) -> str:
         """JSON text like `Report.to_json`'s."""

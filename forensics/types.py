@@ -120,6 +120,7 @@ class Request:
 
     With ``target`` nothing is generated: the answer ``target`` is scored under the model instead.
     ``top_logprobs``: 0 none, k > 0 the k likeliest tokens a position, -1 the whole vocabulary.
+    ``answer``: the item's accepted answers, if it has any; never sent, and no part of the digest.
     """
 
     __pydantic_config__ = WIRE
@@ -132,6 +133,7 @@ class Request:
     sample: int = 0
     top_logprobs: int = 0
     target: str | None = None
+    answer: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -232,9 +234,9 @@ class Sample:
     """All that a comparator sees: completions aligned with ``units``; None where a party has no answer.
 
     ``likelihoods[scorer, author]`` holds, aligned with ``units``, the author's answers scored under the scorer.
-    Scorers are "suspect", "base" and control names, authors "reference" and control names. ``redraw`` is a second
-    draw of the reference, kept away from the scores and used as positive control. ``again[party]``: what a live
-    endpoint answered when it was asked again at the end.
+    Scorers are "suspect", "base", control names and (its own answers only) "reference"; authors "reference" and control
+    names. ``redraw`` is a second draw of the reference, kept away from the scores and used as positive control.
+    ``again[party]``: what a live endpoint answered when it was asked again at the end.
     """
 
     units: tuple[Unit, ...]
@@ -340,6 +342,7 @@ class ExactResult:
     power: str = ""
     randomness: str = ""
     inputs: str = ""
+    value: float | None = None  # what was measured, where that is no test and has no p
 
 
 @dataclass(frozen=True, slots=True)

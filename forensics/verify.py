@@ -231,7 +231,8 @@ def exact_results(store: Store) -> Iterator[Check]:
 
 def _same_result(stored: ExactResult, made: ExactResult) -> bool:
     """Status and numbers; another version may word the finding otherwise."""
-    pairs = ((stored.p, made.p), (stored.e, made.e), (stored.n, made.n), (stored.status, made.status))
+    pairs = ((stored.p, made.p), (stored.e, made.e), (stored.n, made.n), (stored.value, made.value),
+             (stored.status, made.status))  # fmt: skip
     return all(_equal(a, b, TOLERANCE) for a, b in pairs)
 
 

@@ -156,7 +156,8 @@ def _rests_on(report: Report) -> tuple[str, ...]:
         lines.append(f"Against what controls show in the reference's place: {counted}.")
     done = [x for x in report.exact if x.status == "ok"]
     if done:
-        results = "; ".join(f"{one_line(x.finding or x.test)} (p = {n.probability(x.p)})" for x in done[:4])
+        results = "; ".join(one_line(x.finding or x.test) + (f" (p = {n.probability(x.p)})" if x.p is not None else "")
+                            for x in done[:4])  # fmt: skip
         lines.append(f"{len(done)} exact {'test' if len(done) == 1 else 'tests'}: {results}.")
     else:
         lines.append("No exact test gave a result.")

@@ -69,7 +69,40 @@ def groups(title: str, rows: tuple[GroupRow, ...]) -> Table:
 def all_tables(v: ValidationRecord) -> tuple[Table, ...]:
     """Every table but those of the curves."""
     more = (teachers(v),) if v.teachers else ()
-    return figures(v), *more, errors(v), turing(v), groups("Kinds of pairs", v.kinds)
+    return figures(v), *contrasts(v), *more, errors(v), turing(v), groups("Kinds of pairs", v.kinds), *queries(v)
+
+
+def queries(v: ValidationRecord) -> tuple[Table, ...]:
+    """What the one-token test alone costs, and how often it gets there."""
+    if not v.queries:
+        return ()
+    rows = tuple((one_line(q.kind), n.count(q.pairs), n.count(q.lineages), n.share(q.reached), f"{q.median:.0f}")
+                 for q in v.queries)  # fmt: skip
+    head = columns("Which | Pairs# | Lineages# | Reached 100# | Median number of queries until then, or in all#")
+    return (Table("divergence-tokens alone: one-token queries until the evidence is 100 to 1", head, rows),)
+
+
+def contrasts(v: ValidationRecord) -> tuple[Table, ...]:
+    """Each kind of pair against one kind of negative: by the fused ratios with intervals, and by everything else."""
+    if not v.contrasts:
+        return ()
+    names = [name for name, *_ in v.contrasts[0].ways]
+    fused = [name for name in names if name.endswith(" llr")]
+    alone = [name for name in names if name not in fused]
+    joint = []
+    for row in v.contrasts:
+        ways = {name: (value, interval) for name, value, interval in row.ways}
+        cells = (n.NONE if (found := ways[f])[0] is None or found[1] is None else _with_interval(found[0], found[1])
+                 for f in fused)  # fmt: skip
+        joint.append((one_line(row.kind), n.count(row.pairs), n.count(row.lineages), *cells))
+    head = columns("Which | Pairs# | Lineages#")
+    wide = (*head, *(Column(f"AUC of the {one_line(name)}", True) for name in fused))
+    each = tuple(
+        (one_line(name), *(n.NONE if (a := {w: x for w, x, _ in row.ways}[name]) is None else f"{a:.3f}"
+                           for row in v.contrasts)) for name in alone)  # fmt: skip
+    kinds = (Column("AUC of one score alone"), *(Column(one_line(row.kind), True) for row in v.contrasts))
+    title = f"Against the negative “{one_line(v.against)}”"
+    return Table(title, wide, tuple(joint)), Table(f"{title}, one score at a time", kinds, each)
 
 
 def teachers(v: ValidationRecord) -> Table:

@@ -16,6 +16,7 @@ from ..errors import ProtocolError
 from ..types import Completion, Finish, Request, TokenLogprob, Usage, sha256
 from .token_lists import SENTINEL, decoder, positions_of, text_of, token_of, tokens_of
 
+MOST_VALUES = 2 << 20  # of one body: a third of it would be 4,096 tokens with 20 alternatives each
 LONGEST_LEAD = 32  # bytes of special tokens that may stand before an echoed prompt
 
 FINISH: dict[str, Finish] = {
@@ -85,6 +86,9 @@ def one_line(value: object, limit: int = 300) -> str:
 
 def json_object(raw: bytes) -> dict[str, Any]:
     """The object in a body. Errors: `ProtocolError`."""
+    # Each value takes some sixty bytes, however short it is: a body of nothing but brackets would fill the memory.
+    if len(raw) > MOST_VALUES and sum(map(raw.count, (b",", b"[", b"{"))) > MOST_VALUES:
+        raise ProtocolError(f"the answer holds more than {MOST_VALUES:,} values ({len(raw)} bytes)")
     try:
         body = json.loads(raw)
     except (ValueError, RecursionError) as error:

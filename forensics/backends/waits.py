@@ -83,7 +83,7 @@ def _reset(headers: Mapping[str, str], now: datetime) -> float | None:
 
 
 def _google(raw: bytes, now: datetime) -> float | None:
-    if b"retryDelay" not in raw:
+    if b"retryDelay" not in raw or len(raw) > 1 << 20:  # no refusal is that long
         return None
     try:
         body = json.loads(raw)

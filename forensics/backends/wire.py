@@ -19,7 +19,7 @@ import httpx2
 import stamina
 
 from ..errors import ProtocolError, RateError, UnavailableError
-from .openai_parse import one_line, refusal
+from .openai_parse import json_object, one_line, refusal
 from .waits import retry_after
 
 LARGEST = 32 * 2**20  # bytes of one answer, whatever was asked
@@ -301,9 +301,10 @@ def spells(raw: bytes, key: str) -> bool:
 
 def _whole(raw: bytes) -> bool:
     try:
-        return isinstance(json.loads(raw), dict)
-    except (ValueError, RecursionError):
+        json_object(raw)
+    except ProtocolError:
         return False
+    return True
 
 
 async def _body(response: httpx2.Response, most: int) -> bytes:

@@ -13,8 +13,12 @@ COMPARATORS = Registry(
         "style-delta": "forensics.comparators.style_delta:StyleDelta",
         "relative-mmd": "forensics.comparators.relative_mmd:RelativeMmd",
         "choice-panel": "forensics.comparators.choice_panel:ChoicePanel",
+        "error-overlap": "forensics.comparators.error_overlap:ErrorOverlap",
         "next-token-divergence": "forensics.comparators.next_token_divergence:NextTokenDivergence",
+        "residual-correlation": "forensics.comparators.residual_correlation:ResidualCorrelation",
         "cross-likelihood": "forensics.comparators.cross_likelihood:CrossLikelihood",
+        "memorisation": "forensics.comparators.memorisation:Memorisation",
+        "divergence-tokens": "forensics.comparators.divergence_tokens:DivergenceTokens",
     },
 )
 

@@ -264,3 +264,12 @@ def point(closeness: Array) -> float | None:
     if len(closeness) < MIN_ITEMS or closeness.shape[1] < 1 + MIN_CONTROLS:
         return None
     return float(contrasts(closeness)[:, 0].mean())
+
+
+def win_rate(closeness: Array) -> float | None:
+    """Share of items on which S is nearer to R than to the controls on average, a tie counted half; None if fewer than
+    30 remain. Not moved by how large the differences are."""
+    closeness = closeness[np.isfinite(closeness).all(axis=1)]
+    if len(closeness) < MIN_ITEMS or closeness.shape[1] < 1 + MIN_CONTROLS:
+        return None
+    return float((0.5 + 0.5 * np.sign(contrasts(closeness)[:, 0])).mean())

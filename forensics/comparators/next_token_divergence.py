@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..types import Completion, Sample, Score, TokenLogprob
-from .base import Array, abstain, relative
+from ..types import Column, Completion, Sample, Score, TokenLogprob
+from .base import RESAMPLES, Array, abstain, point, relative
+from .first_tokens import Lists, common_mass, context_means, first, foreign, lists, silent
 
 LN2 = math.log(2.0)
+SHORT = (20, 5)  # what endpoints list at most, and what the narrowest list
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,84 +26,73 @@ class NextTokenDivergence:
     way for every candidate (their difference is no bound). If S and any candidate put less than ``min_shared`` of mass
     on commonly listed tokens (mean over contexts), their vocabularies are disjoint: status unsupported, because one
     foreign tokenizer would push the value either way. Null hypothesis: the candidate is not S's teacher.
+
+    ``censor``: read only so many of the likeliest tokens of every list (None: all that are listed, which is the whole
+    vocabulary where it was asked for). The ablations repeat the value on the top 20 and the top 5 where lists are
+    longer. Cost: one request of one token a context and party; a raw text gives up to four contexts.
     """
 
     name: str = "next-token-divergence"
     unit: str = "bits"
     families: frozenset[str] = frozenset({"first-token"})
     min_shared: float = 0.2
+    censor: int | None = None
+    ablate: bool = True
+    resamples: int = RESAMPLES
 
     def compare(self, sample: Sample, rng: np.random.Generator) -> Score:
         """See the class; needs top log-probs of every party."""
-        columns = [[first(c) for c in column] for column in (sample.suspect, *sample.candidates.values())]
-        if not any(t is not None for t in columns[0]):
-            return abstain(self.name, "unsupported", "the suspect gave no next-token log-probs")
-        silent = [n for n, c in zip(sample.candidates, columns[1:], strict=True) if all(t is None for t in c)]
-        if silent:
-            return abstain(self.name, "unsupported", f"no next-token log-probs from {', '.join(silent)}")
-        closeness = np.full((len(sample.units), len(columns) - 1), np.nan)
-        shared = np.full_like(closeness, np.nan)
-        for i in range(len(sample.units)):
-            mine = columns[0][i]
-            for j, column in enumerate(columns[1:]):
-                theirs = column[i]
-                if mine is not None and theirs is not None:
-                    divergence, common = js_bits(mine, theirs)
-                    closeness[i, j] = -divergence
-                    shared[i, j] = common
-        for name, masses in zip(sample.candidates, shared.T, strict=True):
-            seen = masses[np.isfinite(masses)]
-            if len(seen) and seen.mean() < self.min_shared:
-                why = f"the vocabularies of the suspect and {name} hardly overlap: token bytes can't be compared"
-                return abstain(self.name, "unsupported", why)
-        return relative(self.name, items_of(sample, closeness), list(sample.candidates), rng)
+        why = silent({"suspect": sample.suspect, **sample.candidates})
+        if why:
+            return abstain(self.name, "unsupported", why)
+        columns = [sample.suspect, *sample.candidates.values()]
+        names = list(sample.candidates)
+        closeness, shared = measured(columns, self.censor)
+        why = foreign(names, shared, self.min_shared)
+        if why:
+            return abstain(self.name, "unsupported", why)
+        longest = max((len(t.top) for column in columns for c in column if (t := first(c))), default=0)
+        longest = min(longest, self.censor or longest)
+        ablations = {f"top {k} only": point(context_means(sample, measured(columns, k)[0]))
+                     for k in SHORT if self.ablate and k < longest}  # fmt: skip
+        items = context_means(sample, closeness)
+        return relative(self.name, items, names, rng, resamples=self.resamples, ablations=ablations)
 
 
-def items_of(sample: Sample, closeness: Array) -> Array:
-    """Mean over the contexts cut from one item (``id@0``, ``id@1`` …): they overlap and are one observation."""
-    from dataclasses import replace
+def measured(columns: Sequence[Column], censor: int | None) -> tuple[Array, Array]:
+    """- JS in bits between column 0 and every other, and their mass in common: ``(n_units, columns - 1)`` twice."""
+    closeness = np.full((len(columns[0]), len(columns) - 1), np.nan)
+    shared = np.full_like(closeness, np.nan)
+    for table in lists(columns, censor):
+        closeness[table.rows] = -divergences(table).T
+        shared[table.rows] = common_mass(table).T
+    return closeness, shared
 
-    from .base import by_item
 
-    units = [replace(u, item=u.item.partition("@")[0]) for u in sample.units]
-    return by_item(units, closeness)[0]
+def divergences(table: Lists) -> Array:
+    """Censored Jensen-Shannon divergences in bits ``(parties - 1, c)`` of party 0 from every other."""
+    known = ~np.isnan(table.logprob)
+    mass = np.exp(np.where(known, table.logprob, -np.inf))
+    # Where a side lists its whole vocabulary, a token that it does not list is impossible there, and a cell of its own.
+    closed = (table.floor == -np.inf)[:, table.context]
+    used = (known[:1] | (known[1:] & closed[:1])) & (known[1:] | (known[:1] & closed[1:]))
+    p, q = np.where(used, mass[:1], 0.0), np.where(used, mass[1:], 0.0)
+    left = [np.clip(1.0 - table.total(x), 0.0, None) for x in (p, q)]
+    bits = (table.total(_cells(p, q)) + _cells(*left)) / LN2
+    unknown = np.isnan(table.floor[:1]) | np.isnan(table.floor[1:])
+    return np.where(unknown, np.nan, np.clip(bits, 0.0, None))
 
 
-def first(completion: Completion | None) -> TokenLogprob | None:
-    """The first position's distribution, or None where there is none or it is not finite."""
-    if completion is None or not completion.tokens or completion.finish == "error":
-        return None
-    token = completion.tokens[0]
-    return token if token.top and all(lp <= 1e-6 for _, lp in token.top) else None
+def _cells(x: Array, y: Array) -> Array:
+    """Each cell's part of the Jensen-Shannon divergence, nats."""
+    from scipy.special import xlogy
+
+    m = 0.5 * (x + y)
+    m = np.where(m > 0, m, 1.0)
+    return np.asarray(0.5 * (xlogy(x, x / m) + xlogy(y, y / m)))
 
 
 def js_bits(p: TokenLogprob, q: TokenLogprob) -> tuple[float, float]:
-    """Censored Jensen-Shannon divergence in bits, and the smaller side's mass on tokens that both list."""
-    a, b = _mass(p), _mass(q)
-    both = a.keys() & b.keys()
-    cells: list[tuple[float, float]] = [(a[k], b[k]) for k in both]
-    for mine, other, flip in ((a, q, False), (b, p, True)):
-        for token in mine.keys() - both:
-            if other.floor is None:  # the other side lists everything: the token is impossible there
-                cells.append((0.0, mine[token]) if flip else (mine[token], 0.0))
-    left, right = 1.0 - sum(x for x, _ in cells), 1.0 - sum(y for _, y in cells)
-    cells.append((max(left, 0.0), max(right, 0.0)))
-    common = min(sum(a[k] for k in both), sum(b[k] for k in both))
-    return _js(cells), common
-
-
-def _mass(t: TokenLogprob) -> dict[bytes, float]:
-    """Probabilities by bytes; a token listed twice (two ids, the same bytes) is added up."""
-    out: dict[bytes, float] = {}
-    for token, logprob in t.top:
-        out[token] = out.get(token, 0.0) + math.exp(logprob)
-    total = sum(out.values())
-    return {k: v / total for k, v in out.items()} if total > 1.0 else out
-
-
-def _js(cells: list[tuple[float, float]]) -> float:
-    total = 0.0
-    for x, y in cells:
-        m = 0.5 * (x + y)
-        total += (0.5 * x * math.log(x / m) if x > 0 else 0.0) + (0.5 * y * math.log(y / m) if y > 0 else 0.0)
-    return max(total, 0.0) / LN2
+    """Censored Jensen-Shannon divergence in bits of two lists, and the smaller side's mass on tokens that both list."""
+    closeness, shared = measured([(Completion("", None, tokens=(t,)),) for t in (p, q)], None)
+    return -float(closeness[0, 0]), float(shared[0, 0])

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,10 +31,15 @@ MOST_UNITS = 2048  # matching costs the cube of it
 Matrix = NDArray[np.float32]
 COPIED = 1e-6  # p below which two models are said to descend from one initialisation
 SHARED = 1e-3  # p, after Bonferroni over matrices, below which a single one is named as shared
+OWN_WAY = 0.3  # cosine of two changes from one base up to which neither model is made from the other: see `change`
 PAIRS = {"reference": "suspect and reference", "base": "suspect and base", "reference-base": "base and reference"}
 ASSUMES = (
     "the two models were initialised independently at random; hidden units have not been deliberately re-ordered since "
     "(re-ordering hides copied weights, it cannot fake them)"
+)
+CHANGE_ASSUMES = "suspect and reference were both made from the named base"
+CHANGE_BREAKS = (
+    "the same training texts move two models the same way; a long further training hides whose weights it began from"
 )
 BREAKS = (
     "both started from one public checkpoint or one seed: that is a common origin too, and the test does not say whose "
@@ -50,6 +55,8 @@ def judge(inputs: Mapping[str, Any]) -> ExactResult:
     equal name and shape was found, ``failed`` when a matrix holds values that are not finite.
     """
     against = str(inputs["against"])
+    if against == "change":
+        return _judge_change(inputs)
     result = ExactResult("weights", "ok", against=against, assumes=ASSUMES, breaks=BREAKS)
     result = replace(result, randomness=f"initialisation {against}")
     if inputs.get("reason"):
@@ -58,6 +65,50 @@ def judge(inputs: Mapping[str, Any]) -> ExactResult:
     p = fisher(list(ps.values()))
     seen = _shared(ps) if p < COPIED else "no shared weights seen"
     return replace(result, p=p, n=len(ps), finding=f"{PAIRS.get(against, against)}: {seen}")
+
+
+def _judge_change(inputs: Mapping[str, Any]) -> ExactResult:
+    """No test: the cosine of two changes, with what the bench saw of it. `judge` calls it for ``against`` "change"."""
+    result = ExactResult("weights", "ok", against="change", assumes=CHANGE_ASSUMES, breaks=CHANGE_BREAKS)
+    if inputs.get("reason"):
+        return replace(result, status=inputs["status"], reason=inputs["reason"])
+    dot, mine, theirs = (float(inputs[k]) for k in ("dot", "suspect", "reference"))
+    if mine <= 0 or theirs <= 0:
+        return replace(result, status="unsupported", reason="one of the two is the base itself: nothing changed")
+    cosine = round(dot / math.sqrt(mine * theirs), 6)
+    way = "each went its own way" if cosine <= OWN_WAY else "much of one is in the other, or both learnt the same texts"
+    finding = f"suspect's and reference's changes from the base have a cosine of {cosine:+.2f}: {way}"
+    return replace(result, n=int(inputs["matrices"]), value=cosine, finding=finding)
+
+
+def change(suspect: Path, reference: Path, base: Path) -> dict[str, Any]:
+    """The inputs of `judge` for how alike two models' changes from their common base are.
+
+    Over all matrices that the weights test reads, with D_M = W_M - W_base: cosine = <D_S, D_R> / (|D_S| |D_R|). Two
+    models tuned apart on one base had .04 to .12 in the bench (forensics/zoo/bench.toml); models made from R's weights
+    .69 and more, copies with rounded weights .92; two trained on the very same texts .84. A number, not a test: no p.
+    """
+    parts = [matrices(folder) for folder in (suspect, reference, base)]
+    total = {"dot": 0.0, "suspect": 0.0, "reference": 0.0}
+    count = 0
+    for name in sorted(parts[0].keys() & parts[1].keys() & parts[2].keys()):
+        s, r, b = (read(part[name], name) for part in parts)
+        if not s.shape == r.shape == b.shape:
+            continue
+        if not (np.isfinite(s).all() and np.isfinite(r).all() and np.isfinite(b).all()):
+            reason = f"{name} holds values that are not finite"
+            return {"test": "weights", "against": "change", "status": "failed", "reason": reason}
+        mine, theirs = (s - b).ravel().astype(np.float64), (r - b).ravel().astype(np.float64)
+        total["dot"] += float(mine @ theirs)
+        total["suspect"] += float(mine @ mine)
+        total["reference"] += float(theirs @ theirs)
+        count += 1
+    if not count:
+        reason = "the three models have no matrices of equal name and shape"
+        return {"test": "weights", "against": "change", "status": "unsupported", "reason": reason}
+    return {"test": "weights", "against": "change", "matrices": count} | {
+        k: float(f"{v:.9g}") for k, v in total.items()
+    }
 
 
 def _shared(ps: Mapping[str, float]) -> str:
@@ -78,6 +129,12 @@ def _shared(ps: Mapping[str, float]) -> str:
 def _layer(name: str) -> str:
     found = re.search(r"\.(\d+)\.", name)
     return found[1] if found else name
+
+
+def common_base(results: Iterable[ExactResult]) -> bool:
+    """Whether suspect, reference and the named base all carry weights of one initialisation."""
+    found = {e.against: e.p for e in results if e.test == "weights" and e.status == "ok" and e.p is not None}
+    return all(found.get(label, 1.0) < COPIED for label in PAIRS)
 
 
 def compare_weights(suspect: Path, other: Path, *, against: str = "reference") -> ExactResult:

@@ -29,7 +29,7 @@ class Probe:
     evidence: str
     lane: Literal["passive", "context"] = "passive"
     raw: bool = False  # raw text to be continued, not a conversation
-    scored: bool = False  # the answers of reference and controls are scored under suspect and base
+    scored: bool = False  # the answers of reference and controls are scored (`Plan.scorers` says by whom)
 
     def plan(self, item: Item, *, top_k: int, sampling: Sampling) -> tuple[Request, ...]:
         """Everything to ask for one item: its draws and, where log-probs are to be had, next-token queries."""
@@ -40,14 +40,15 @@ class Probe:
             seeded = Sampling(
                 wanted.temperature, wanted.top_p, wanted.max_tokens, seed_of(sampling.seed, item.id, draw)
             )
-            out.append(Request(self.family, item.id, messages, prompt, seeded, draw))
+            out.append(Request(self.family, item.id, messages, prompt, seeded, draw, answer=item.answer))
         if top_k and self.lane == "passive":
             one = Sampling(1.0, 1.0, 1, sampling.seed)
             if self.raw:
                 for number, text in enumerate(cuts(item.prompt or "")):
                     out.append(Request(FIRST_TOKEN, f"{item.id}@{number}", (), text, one, top_logprobs=top_k))
             else:
-                out.append(Request(FIRST_TOKEN, f"{item.id}@0", messages, None, one, top_logprobs=top_k))
+                chat = Request(FIRST_TOKEN, f"{item.id}@0", messages, None, one, top_logprobs=top_k, answer=item.answer)
+                out.append(chat)
         return tuple(out)
 
 
@@ -85,11 +86,15 @@ class Suite:
     digest: str
     items: tuple[Item, ...]
 
-    def plan(self, caps: Capabilities, *, sampling: Sampling) -> tuple[Request, ...]:
-        """Requests for every item, against what the weaker party offers."""
+    def plan(self, caps: Capabilities, *, sampling: Sampling, most: int = 20) -> tuple[Request, ...]:
+        """Requests for every item, against what the weaker party offers.
+
+        ``most``: next tokens listed a context, -1 for whole vocabularies (a case grows by some 20 bytes a token).
+        """
         from . import PROBES
 
-        top_k = 0 if caps.top_k == 0 else (20 if caps.top_k < 0 else min(20, caps.top_k))
+        listed = [k for k in (caps.top_k, most) if k >= 0]
+        top_k = min(listed) if listed else -1
         out: list[Request] = []
         for item in self.items:
             probe: Probe = PROBES.load(item.family)

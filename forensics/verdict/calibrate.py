@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from importlib import resources
 from pathlib import Path
@@ -48,6 +48,7 @@ class Pair:
     lineages: tuple[str, ...]
     scores: dict[str, float | None]
     group: str = ""  # the candidate's column: pairs are weighed within it
+    asked: tuple[int, int | None] | None = None  # one-token queries: how many there were, after how many W reached 100
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ class Population:
     """A labelled table of pairs, made under stated conditions.
 
     ``regularisation``: the strengths among which an inner, grouped cross-validation chooses; one is simply used.
+    ``against``: the kind of negative that validation ranks every kind of pair against, on its own. ``subsets``: sets of
+    columns, by name, whose own fusion is shown beside the joint one there.
     """
 
     __pydantic_config__ = WIRE
@@ -66,6 +69,8 @@ class Population:
     pairs: tuple[Pair, ...]
     regularisation: tuple[float, ...] = (REGULARISATION,)
     alike: tuple[str, float] | None = None
+    against: str = ""
+    subsets: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @cached_property
     def digest(self) -> str:
@@ -293,8 +298,10 @@ class Calibration:
     def table(self) -> Table:
         """The labelled pairs as arrays."""
         rows = self.pairs
-        x = np.array([[p.scores[c] for c in self.columns] for p in rows], dtype=np.float64).reshape(len(rows), -1)
-        return Table(x, np.array([p.label for p in rows]), tuple(p.lineage for p in rows),
+        x = np.array([[p.scores[c] for c in self.columns] for p in rows], dtype=np.float64).reshape(
+            len(rows), len(self.columns)
+        )
+        return Table(x, np.array([p.label for p in rows], dtype=np.int_), tuple(p.lineage for p in rows),
                      tuple(p.lineages for p in rows), tuple(p.group for p in rows))  # fmt: skip
 
     @property
@@ -326,6 +333,27 @@ class Calibration:
     def held_out(self) -> Array:
         """Cross-validated llr ``(n,)`` of every labelled pair."""
         return self.table.held_out(self.population.regularisation)
+
+    @cached_property
+    def shown(self) -> tuple[Pair, ...]:
+        """The pairs without a label that have all columns: judged like the others, and fitted to by nothing."""
+        return tuple(p for p in self.population.pairs
+                     if p.label is None and all(p.scores.get(c) is not None for c in self.columns))  # fmt: skip
+
+    @cached_property
+    def shown_llr(self) -> Array:
+        """llr ``(n,)`` of each pair of `shown` by a fusion that saw none of its lineages; 0 where there is none."""
+        strengths = self.population.regularisation
+        fitted: dict[tuple[str, ...], Fusion | None] = {}
+        out = np.zeros(len(self.shown))
+        for i, pair in enumerate(self.shown):
+            if pair.lineages not in fitted:
+                train = self.table.rows(np.array([not set(pair.lineages).intersection(t) for t in self.table.touches]))
+                fitted[pair.lineages] = train.fit(train.strength(strengths))
+            fusion = fitted[pair.lineages]
+            if fusion is not None:
+                out[i] = fusion.llr(np.array([[pair.scores[c] for c in self.columns]], dtype=np.float64))[0]
+        return out
 
     @cached_property
     def bounds(self) -> tuple[float, float]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from ..exact.weights import COPIED
+from ..exact.weights import COPIED, OWN_WAY, common_base
 from ..types import Evidence, ExactResult, LikelihoodRatio, Score, SelfCheck, Verdict
 from .calibrate import Array, Population, calibrate
 from .wording import statement
@@ -42,18 +43,22 @@ def evidence(scores: Sequence[Score], population: Population | None, rng: np.ran
 def pick_population(
     names: Sequence[str], wanted: str, conditions: Mapping[str, Any]
 ) -> tuple[Population | None, tuple[str, ...]]:
-    """The population that speaks about these conditions, or why none does."""
+    """The population that speaks about these conditions, or why none does; of several the one of the fewest providers,
+    whose models are most like the case's."""
     from .calibrate import load_population
 
     if wanted == "none":
         return None, ("no population was asked for",)
-    reasons = []
+    reasons, fitting = [], []
     for name in names if wanted == "auto" else (wanted,):
         population = load_population(name)
         mismatch = population.mismatch(conditions)
-        if not mismatch:
-            return population, ()
-        reasons.append(f"population {name} does not match: {mismatch[0]}")
+        if mismatch:
+            reasons.append(f"population {name} does not match: {mismatch[0]}")
+        else:
+            fitting.append(population)
+    if fitting:
+        return min(fitting, key=lambda p: (len(p.conditions.get("providers", ())), p.name)), ()
     return None, tuple(reasons) or ("no reference population is installed",)
 
 
@@ -73,7 +78,9 @@ def decide(
     by_party = {e.against: e for e in exact if e.test == "weights" and e.status == "ok" and e.p is not None}
     shared = by_party.get("reference")
     failed = [c for c in checks if c.passed is False]
-    if shared is not None and shared.p is not None and shared.p < COPIED:
+    change = next((e.value for e in exact if e.test == "weights" and e.against == "change"), None)
+    apart = change is not None and change <= OWN_WAY and common_base(exact)
+    if shared is not None and shared.p is not None and shared.p < COPIED and not apart:
         return _weights_verdict(shared, by_party.get("reference-base"), lr, power)
     of_base = by_party.get("base")
     if of_base is not None and of_base.p is not None and of_base.p >= COPIED:
@@ -93,7 +100,14 @@ def decide(
             "evidence of training on outputs."
         )
         return Verdict("cannot-tell", None, wording, tuple(withheld), ALTERNATIVES, power)
-    return _from_llr(lr, by_party, power)
+    verdict = _from_llr(lr, by_party, power)
+    if apart:
+        why = (
+            f"suspect and reference were made from the same base, and each went its own way from there (cosine of the "
+            f"changes {change:+.2f}): the base explains the weights that they share, and the llr has it taken off"
+        )
+        verdict = replace(verdict, reasons=(*verdict.reasons, why))
+    return verdict
 
 
 ALTERNATIVES = (

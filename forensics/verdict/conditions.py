@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,7 +13,7 @@ def malformed(conditions: Mapping[str, Any]) -> str:
     """Why conditions that were read from a file can't be compared with a case's, "" if they can."""
 
     def number(value: Any) -> bool:
-        return type(value) in (int, float) and math.isfinite(value)
+        return type(value) in (int, float) and abs(value) < 1e15
 
     def texts(value: Any) -> bool:
         return isinstance(value, list) and all(isinstance(v, str) for v in value)
@@ -25,7 +24,8 @@ def malformed(conditions: Mapping[str, Any]) -> str:
         )
 
     expected: dict[str, Callable[[Any], bool]] = {
-        "min_controls": number, "providers": texts, "prompts": texts, "items": span, "one_sided_length": number,
+        "min_controls": number, "providers": texts, "suites": texts, "prompts": texts, "items": span,
+        "one_sided_length": number,
         "length_ratio": lambda value: span(value) and value[1] is not None and max(map(abs, value)) < 300,
     }  # fmt: skip
     for key, holds in expected.items():
@@ -40,6 +40,9 @@ def differs(key: str, expected: Any, case: Mapping[str, Any]) -> str | None:
     if key == "min_controls":
         few = int(case.get("controls", 0)) < int(expected)
         return f"it was made with at least {expected} controls, the case has {case.get('controls', 0)}" if few else None
+    if key == "suites":
+        asked = case.get("suite")
+        return None if asked in expected else f"it was not made with the case's suite {_short(asked)}"
     if key == "providers":
         foreign = sorted(set(found or ()) - set(expected))
         return f"it covers models of {', '.join(expected)}, not of {', '.join(foreign)}" if foreign else None

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ..comparators.base import MIN_CONTROLS
-from ..comparators.next_token_divergence import first, js_bits
+from ..comparators.first_tokens import first
+from ..comparators.next_token_divergence import js_bits
 from ..types import Column, Sample, Score, SelfCheck
 
 FEW = 5  # repeated queries below which nothing is said

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..record import ErrorRate, GroupRow, PavStep, TeacherRow, TuringRow, ValidationRecord, sig
+from ..record import ErrorRate, GroupRow, PavStep, QueryRow, TeacherRow, TuringRow, ValidationRecord, sig
 from ..threads import single_threaded
 from .calibrate import Array, Calibration, Population
+from .contrasts import contrasts
 from .metrics import auc, cllr, cllr_cal, cllr_min, empirical_cross_entropy, pav, tippett, upper_bound
 
 BASELINE = "length-only"
@@ -41,11 +42,13 @@ def validate(population: Population, columns: Sequence[str] | None = None) -> Va
         cllr=sig(bits[0]), cllr_interval=held.interval(cllr, held.hp | held.hd),
         cllr_min=sig(bits[1]), cllr_cal=sig(bits[2]),
         errors=held.errors(), turing=held.turing(),
-        kinds=tuple(held.group(*row) for row in _kinds(calibration)),
+        kinds=(*(held.group(*row) for row in _kinds(calibration)), *held.shown(calibration)),
         columns=tuple((c, sig(auc(x[held.hp, i], x[held.hd, i], **held.weights)))
                       for i, c in enumerate(calibration.columns)),
         length_only=_baseline(population), tippett=held.tippett(calibration.bounds), pav=held.pav(),
         cross_entropy=held.cross_entropy(), teachers=tuple(_teachers(calibration, held.llr)),
+        against=population.against,
+        contrasts=contrasts(calibration) if population.against else (), queries=tuple(_queries(population)),
     )  # fmt: skip
 
 
@@ -97,6 +100,16 @@ class HeldOut:
         lineages = self.names[mine]
         high = float(_evenly(lineages)[self.llr[mine] >= STRONG].sum() / len(set(lineages)))
         return GroupRow(name, int(mine.sum()), len(set(lineages)), found, interval, sig(high))
+
+    def shown(self, calibration: Calibration) -> Iterable[GroupRow]:
+        """Kinds of pairs without a label, ranked against all pairs under Hd."""
+        llr = np.clip(calibration.shown_llr, *calibration.bounds)
+        for kind in dict.fromkeys(p.kind for p in calibration.shown):
+            mine = np.array([p.kind == kind for p in calibration.shown])
+            names = np.array([p.lineage for p in calibration.shown])[mine]
+            found = auc(llr[mine], self.llr[self.hd], hp_weights=_evenly(names), hd_weights=self._weight[self.hd])
+            high = float(_evenly(names)[llr[mine] >= STRONG].sum() / len(set(names)))
+            yield GroupRow(kind, int(mine.sum()), len(set(names)), sig(found), None, sig(high))
 
     def errors(self) -> tuple[ErrorRate, ...]:
         """Lineages with any pair that misleads strongly, on either side."""
@@ -199,6 +212,18 @@ def _within_interval(values: Array, hp: Lineages, hd: Lineages) -> tuple[float, 
     ]
     low, high = np.quantile(draws, [0.025, 0.975])
     return sig(low), sig(high)
+
+
+def _queries(population: Population) -> Iterable[QueryRow]:
+    """What `divergence-tokens` alone would have cost, by kind of pair."""
+    for kind in dict.fromkeys(p.kind for p in population.pairs if p.asked is not None):
+        mine = [p for p in population.pairs if p.kind == kind and p.asked is not None]
+        weight = _evenly(np.array([p.lineage for p in mine]))
+        asked = [p.asked for p in mine if p.asked is not None]
+        reached = np.array([end is not None for _, end in asked])
+        spent = float(np.median([n if end is None else end for n, end in asked]))
+        share = float(weight[reached].sum() / weight.sum())
+        yield QueryRow(kind, len(mine), len({p.lineage for p in mine}), sig(share), sig(spent))
 
 
 def _baseline(population: Population) -> float | None:

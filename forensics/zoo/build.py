@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from functools import partial
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from forensics.zoo import train
 from forensics.zoo.recipe import SHIPPED, Recipe, by_name, digest
@@ -45,12 +46,23 @@ def wanted(names: Collection[str], table: dict[str, Recipe]) -> list[Recipe]:
     return list(order.values())
 
 
-def run(recipes: Collection[Recipe], table: dict[str, Recipe], place: train.Home, progress: Progress,
-        workers: int = WORKERS) -> None:  # fmt: skip
-    """Makes the recipes whose needs are met, `workers` at a time, until all are made."""
+class Made(Protocol):
+    """What can be made: it has a name and names what must be there before."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def needs(self) -> tuple[str, ...]: ...  # noqa: D102
+
+
+R = TypeVar("R", bound=Made)
+
+
+def run(recipes: Collection[R], marks: Mapping[str, str], place: train.Home, make: Callable[[R, str], float],
+        progress: Progress, workers: int = WORKERS) -> None:  # fmt: skip
+    """Makes the recipes whose needs are met, `workers` at a time, until all are made; `make` must be picklable."""
     from multiprocessing import get_context
 
-    marks = {recipe.name: digest(recipe.name, table) for recipe in recipes}
     done = {name for name, mark in marks.items() if is_made(place(name), mark)}
     waiting = [recipe for recipe in recipes if recipe.name not in done]
     busy: dict[Future[float], str] = {}
@@ -59,7 +71,7 @@ def run(recipes: Collection[Recipe], table: dict[str, Recipe], place: train.Home
             ready = [r for r in waiting if done.issuperset(r.needs)][: workers - len(busy)]
             for recipe in ready:
                 waiting.remove(recipe)
-                busy[pool.submit(train.make, recipe, marks[recipe.name], place)] = recipe.name
+                busy[pool.submit(make, recipe, marks[recipe.name])] = recipe.name
             for future in wait(busy, return_when=FIRST_COMPLETED).done:
                 name = busy.pop(future)
                 progress(f"{name}: {future.result():.0f} s ({len(waiting) + len(busy)} to go)")
@@ -80,5 +92,6 @@ def build(out: Path, *, names: Collection[str] | None = None, progress: Progress
     hidden = frozenset({"tokenizer"} | {recipe.name for recipe in SHIPPED if not recipe.shipped})
     place = partial(home, out, hidden)
     ensure_tokenizer(place("tokenizer"))
-    run(chosen, table, place, progress, workers)
+    marks = {recipe.name: digest(recipe.name, table) for recipe in chosen}
+    run(chosen, marks, place, partial(train.make, home=place), progress, workers)
     progress(f"zoo built in {time.monotonic() - started:.0f} s")

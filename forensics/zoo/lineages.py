@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import json
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from forensics.zoo import train
 from forensics.zoo.build import WORKERS, Progress, ensure_tokenizer, run, silent
-from forensics.zoo.recipe import LIGHT, Recipe, by_name, distilled, pretrained, written
+from forensics.zoo.recipe import LIGHT, Recipe, by_name, digest, distilled, pretrained, written
 
 STOCKS = 4  # bases, and as many origins
 OFFSET = 5  # the other teacher of a quarter student is this many lineages further on
@@ -64,5 +66,7 @@ def build_lineages(out: Path, *, n: int = 24, progress: Progress = silent, worke
     started, made = time.monotonic(), recipes(n)
     ensure_tokenizer(out / "tokenizer")
     (out / "lineages.json").write_text(json.dumps(manifest(made), indent=1) + "\n")
-    run(made, by_name(made), out.joinpath, progress, workers)
+    table = by_name(made)
+    marks = {recipe.name: digest(recipe.name, table) for recipe in made}
+    run(made, marks, out.joinpath, partial(train.make, home=out.joinpath), progress, workers)
     progress(f"{len(made)} models of {n} lineages in {time.monotonic() - started:.0f} s")

@@ -7,7 +7,7 @@ import json
 import math
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -38,8 +38,8 @@ def frame(item: Item, rng: random.Random) -> str:
     return f"{system}{USER}{item.prompt}{ASSISTANT}"
 
 
-def make_tokenizer() -> Any:
-    """The one tokenizer: byte-level BPE with all 256 bytes, trained on a crowd's text; lossless on any text."""
+def make_tokenizer(vocabulary: int = SIZE.vocab) -> Any:
+    """A tokenizer: byte-level BPE with all 256 bytes, trained on a crowd's text; lossless on any text."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -47,7 +47,7 @@ def make_tokenizer() -> Any:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=SIZE.vocab, special_tokens=[PAD, USER, ASSISTANT, END], show_progress=False,
+        vocab_size=vocabulary, special_tokens=[PAD, USER, ASSISTANT, END], show_progress=False,
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
     )  # fmt: skip
     rng, authors = random.Random("tokenizer"), [Author(seed) for seed in crowd(0)]
@@ -104,16 +104,17 @@ def documents(recipe: Recipe, tokenizer: Any, home: Home) -> list[Document]:
 
 
 def sample(
-    model: Any, tokenizer: Any, prompts: list[tuple[str, str]], seed: int, batch: int = 256, watermark: Any = None
-) -> list[str]:
+    model: Any, tokenizer: Any, prompts: list[tuple[str, str]], seed: int, batch: int = 256, watermark: Any = None,
+    limits: Mapping[str, int] = MAX_TOKENS,
+) -> list[str]:  # fmt: skip
     """One sampled answer to each (framed prompt, family), in order; prompts of like length are batched together.
-    ``watermark``: a watermarking configuration of transformers."""
+    ``watermark``: a watermarking configuration of transformers. ``limits``: most tokens of an answer, by family."""
     import torch
 
     torch.manual_seed(seed)
     model.eval()
     encoded = [tokenizer(text, add_special_tokens=False)["input_ids"] for text, _ in prompts]
-    order = sorted(range(len(prompts)), key=lambda i: (MAX_TOKENS[prompts[i][1]], len(encoded[i])))
+    order = sorted(range(len(prompts)), key=lambda i: (limits[prompts[i][1]], len(encoded[i])))
     answers = [""] * len(prompts)
     for start in range(0, len(order), batch):
         rows = order[start : start + batch]
@@ -122,7 +123,8 @@ def sample(
         with torch.inference_mode():
             out = model.generate(
                 ids, attention_mask=(ids != 0).long(), do_sample=True, temperature=TEMPERATURE, top_k=0,
-                max_new_tokens=max(MAX_TOKENS[prompts[i][1]] for i in rows), pad_token_id=0, eos_token_id=3,
+                max_new_tokens=max(limits[prompts[i][1]] for i in rows), pad_token_id=0,
+                eos_token_id=tokenizer.eos_token_id,
                 watermarking_config=watermark,
             )  # fmt: skip
         for i, text in zip(rows, tokenizer.batch_decode(out[:, width:], skip_special_tokens=True), strict=True):
@@ -130,18 +132,20 @@ def sample(
     return answers
 
 
-def _batches(texts: list[Document], tokenizer: Any, plan: Schedule, rng: random.Random, whole: bool) -> Iterator[Any]:
+def _batches(
+    texts: list[Document], tokenizer: Any, plan: Schedule, rng: random.Random, whole: bool, widths: tuple[int, ...]
+) -> Iterator[Any]:
     """Endless (ids, labels) pairs of shape (tokens // width, width); labels are -100 on padding and, unless `whole`,
-    on the prompt."""
+    on the prompt. Texts longer than the last width are cut there."""
     import torch
 
-    rows: dict[int, list[tuple[list[int], list[int]]]] = {width: [] for width in WIDTHS}
+    rows: dict[int, list[tuple[list[int], list[int]]]] = {width: [] for width in widths}
     heads = tokenizer([prompt for prompt, _ in texts], add_special_tokens=False)["input_ids"]
-    tails = tokenizer([answer + END for _, answer in texts], add_special_tokens=False)["input_ids"]
+    tails = tokenizer([answer + tokenizer.eos_token for _, answer in texts], add_special_tokens=False)["input_ids"]
     for head, tail in zip(heads, tails, strict=True):
-        ids = (head + tail)[: WIDTHS[-1]]
-        labels = (ids if whole else [-100] * len(head) + ids[len(head) :])[: WIDTHS[-1]]
-        width = next(width for width in WIDTHS if width >= len(ids))
+        ids = (head + tail)[: widths[-1]]
+        labels = (ids if whole else [-100] * len(head) + ids[len(head) :])[: widths[-1]]
+        width = next(width for width in widths if width >= len(ids))
         rows[width].append((ids + [0] * (width - len(ids)), labels + [-100] * (width - len(ids))))
     while True:
         batches = []
@@ -153,23 +157,32 @@ def _batches(texts: list[Document], tokenizer: Any, plan: Schedule, rng: random.
         yield from (torch.tensor(batch).unbind(1) for batch in batches)
 
 
-def fit(model: Any, texts: list[Document], tokenizer: Any, plan: Schedule, seed: int, *, whole: bool) -> float:
+def plain_loss(model: Any, ids: Any, labels: Any) -> Any:
+    """Mean negative log-likelihood of the labelled tokens, nats per token."""
+    return model(input_ids=ids, labels=labels, use_cache=False).loss
+
+
+def fit(
+    model: Any, texts: list[Document], tokenizer: Any, plan: Schedule, seed: int, *, whole: bool,
+    loss_of: Callable[[Any, Any, Any], Any] = plain_loss, widths: tuple[int, ...] = WIDTHS,
+) -> float:  # fmt: skip
     """AdamW with warm-up and cosine decay; returns the mean loss (nats per token) of the last tenth of the steps."""
     import torch
 
-    optimizer = torch.optim.AdamW(model.parameters(), lr=plan.rate, betas=(0.9, 0.98), weight_decay=0.01)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=plan.rate, betas=(0.9, 0.98), weight_decay=0.01)
     losses: list[float] = []
-    stream = _batches(texts, tokenizer, plan, random.Random(f"fit:{seed}"), whole)
+    stream = _batches(texts, tokenizer, plan, random.Random(f"fit:{seed}"), whole, widths)
     model.train()
     for step, (ids, labels) in enumerate(islice(stream, plan.steps)):
         warm = min(1.0, (step + 1) / plan.warmup)
         rate = plan.rate * warm * 0.5 * (1 + math.cos(math.pi * step / plan.steps))
         for group in optimizer.param_groups:
             group["lr"] = rate
-        loss = model(input_ids=ids, labels=labels, use_cache=False).loss
+        loss = loss_of(model, ids, labels)
         optimizer.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         losses.append(loss.item())
     tail = losses[-max(1, len(losses) // 10) :]

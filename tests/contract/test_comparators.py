@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,19 +19,39 @@ NAMES = COMPARATORS.names()
 
 
 @pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Sample:
-    """A toy audit of all that comparators read: long answers, one-word choices, next tokens, scored answers."""
-    folder = tmp_path_factory.mktemp("contract")
+def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All that comparators read: long and short answers, choices, facts; next tokens and scored answers follow."""
     lines = [{"prompt": f"Tell me about thing {i}.", "max_tokens": 24} for i in range(40)]
+    lines += [{"prompt": f"Tell me briefly about thing {i}.", "max_tokens": 5} for i in range(60)]
     lines += [
         {"family": "choice", "prompt": f"Name a thing of kind {i}.", "max_tokens": 1, "samples": 8} for i in range(32)
     ]
-    suite = folder / "small.jsonl"
-    suite.write_text("\n".join(map(json.dumps, lines)))
-    config = AuditConfig("toy/sam?parent=ref&share=0.7", "toy/ref", CONTROLS, base="toy/base", suite=str(suite))
-    with Store(folder / "toy.case") as store:
+    # The toy never says "basalt": every answer is wrong.
+    lines += [
+        {"family": "facts", "prompt": f"What is thing {i} of?", "max_tokens": 1, "samples": 8, "answer": "basalt"}
+        for i in range(40)
+    ]
+    path = tmp_path_factory.mktemp("contract") / "small.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)))
+    return path
+
+
+def gathered(suite: Path, reference: str, controls: tuple[str, ...]) -> Sample:
+    config = AuditConfig("toy/sam?parent=ref&share=0.7", reference, controls, base="toy/base", suite=str(suite))
+    with Store(None) as store:
         collect(config, store=store)
         return gather(stored_plan(store), store)
+
+
+@pytest.fixture(scope="module")
+def sample(suite: Path) -> Sample:
+    return gathered(suite, "toy/ref", CONTROLS)
+
+
+@pytest.fixture(scope="module")
+def swapped(suite: Path) -> Sample:
+    """The same with a control in the reference's place, and the reference among the controls."""
+    return gathered(suite, CONTROLS[0], ("toy/ref", *CONTROLS[1:]))
 
 
 def score(name: str, sample: Sample, seed: int = 0) -> Score:
@@ -63,16 +84,8 @@ def test_the_same_seed_gives_the_same_score(name: str, sample: Sample) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_swapping_reference_and_control_flips_who_is_near(name: str, sample: Sample) -> None:
+def test_swapping_reference_and_control_flips_who_is_near(name: str, sample: Sample, swapped: Sample) -> None:
     """Orientation: with an unrelated control in the reference's place the value must fall."""
-    swapped = replace(
-        sample,
-        reference=sample.controls["ann"],
-        controls={**sample.controls, "ann": sample.reference},
-        likelihoods={
-            (s, {"reference": "ann", "ann": "reference"}.get(a, a)): c for (s, a), c in sample.likelihoods.items()
-        },
-    )
     if name == "style-delta":
         pytest.skip("the toy has no style to speak of")
     right, wrong = score(name, sample).value, score(name, swapped).value
@@ -84,7 +97,7 @@ def test_swapping_reference_and_control_flips_who_is_near(name: str, sample: Sam
 @pytest.mark.parametrize("name", NAMES)
 def test_too_little_is_a_status_with_a_reason(name: str, sample: Sample) -> None:
     families = COMPARATORS.load(name)().families
-    few = [u.item for u in sample.units if u.family in families][:10]
+    few = [u.item for u in sample.units if u.family in families][-10:]
     found = score(name, sample.rows(lambda u: u.item in few))
     assert (found.status, found.value) == ("insufficient", None)
     assert "30" in (found.reason or "")

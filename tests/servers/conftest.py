@@ -56,8 +56,9 @@ def llama_server(file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     if find_spec("llama_cpp") is None or find_spec("starlette_context") is None:
         pytest.skip("needs llama-cpp-python[server]: make test-servers compiles it, in minutes")
     port = free_port()
+    # One thread: two spin while they wait for each other, and on a machine that is busy otherwise they mostly wait.
     command = [sys.executable, "-m", "llama_cpp.server", "--model", str(file), "--model_alias", NAME,
-               "--logits_all", "true", "--n_ctx", "1024", "--n_threads", "2",
+               "--logits_all", "true", "--n_ctx", "1024", "--n_threads", "1",
                "--host", "127.0.0.1", "--port", str(port)]  # fmt: skip
     with running(command, tmp_path_factory.mktemp("llama"), f"http://127.0.0.1:{port}/v1/models"):
         yield f"api/local/{NAME}?base_url=http://127.0.0.1:{port}/v1&concurrency=1"
