@@ -96,7 +96,7 @@ def judge(
     return assemble(
         plan=plan, store=store, sample=sample, comparators=chosen, exact=exact, verdict=verdict, checks=checks,
         evidence=evidence(scores, people, stream(seed, "evidence")), conditions=conditions, population=people,
-        validation=validate(fused.population, fused.columns) if fused is not None else None,
+        validation=validate(fused.population, fused.columns, by_kind=False) if fused is not None else None,
         length=length_only(sample, stream(seed, "length-only")), asked=population or plan.config.population,
     )  # fmt: skip
 

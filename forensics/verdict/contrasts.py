@@ -10,7 +10,7 @@ from ..record import ContrastRow, sig
 from .calibrate import Array, Calibration, Pair
 from .metrics import auc
 
-RESAMPLES = 500
+RESAMPLES = 200
 JOINT = "joint llr"
 
 

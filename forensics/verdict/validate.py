@@ -24,10 +24,11 @@ Mask = NDArray[np.bool_]
 
 
 @single_threaded
-def validate(population: Population, columns: Sequence[str] | None = None) -> ValidationRecord:
+def validate(population: Population, columns: Sequence[str] | None = None, *, by_kind: bool = True) -> ValidationRecord:
     """Judge every labelled pair of a population by a fusion that saw none of its lineages.
 
-    ``columns``: the comparators that are fused, those of a case; all by default.
+    ``columns``: the comparators that are fused, those of a case; all by default. ``by_kind``: with `contrasts` and the
+    one-token queries, which take most of the time and say nothing about one case.
     """
     calibration = population.through(tuple(columns or population.columns))
     held = HeldOut(calibration)
@@ -48,7 +49,7 @@ def validate(population: Population, columns: Sequence[str] | None = None) -> Va
         length_only=_baseline(population), tippett=held.tippett(calibration.bounds), pav=held.pav(),
         cross_entropy=held.cross_entropy(), teachers=tuple(_teachers(calibration, held.llr)),
         against=population.against,
-        contrasts=contrasts(calibration) if population.against else (), queries=tuple(_queries(population)),
+        contrasts=contrasts(calibration) if population.against and by_kind else (), queries=tuple(_queries(population)) if by_kind else (),
     )  # fmt: skip
 
 
