@@ -49,7 +49,8 @@ def validate(population: Population, columns: Sequence[str] | None = None, *, by
         length_only=_baseline(population), tippett=held.tippett(calibration.bounds), pav=held.pav(),
         cross_entropy=held.cross_entropy(), teachers=tuple(_teachers(calibration, held.llr)),
         against=population.against,
-        contrasts=contrasts(calibration) if population.against and by_kind else (), queries=tuple(_queries(population)) if by_kind else (),
+        contrasts=contrasts(calibration) if population.against and by_kind else (),
+        queries=tuple(_queries(population)) if by_kind else (),
     )  # fmt: skip
 
 
