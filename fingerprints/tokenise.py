@@ -4,6 +4,7 @@ Every repetition in the patterns is possessive (`++`, `*+`): what was consumed i
 hostile, can make the matcher back-track. The texts are a suspect's output and have to be treated as such.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 
 import regex
@@ -23,13 +24,19 @@ _MARK = rf"\.{{2,}}+|-{{2,}}+|{EMOJI}|[^\s\p{{L}}\p{{N}}\p{{M}}\p{{C}}]"
 
 _words = regex.compile(_WORD, regex.VERSION1)
 _pairs = regex.compile(rf"({_WORD})|({_MARK})", regex.VERSION1)
+# What the pattern above comes to in ASCII, where most sentences are: half the time. Nothing follows a repetition that
+# could fail, so it never gives back what it took either.
+_ASCII_JOINED = "[A-Za-z0-9]*(?:['-][A-Za-z0-9]+)*"
+_ascii_pairs = re.compile(
+    rf"([0-9]+(?:[.,:][0-9]+)*{_ASCII_JOINED}|[A-Za-z]{_ASCII_JOINED})|(\.{{2,}}|-{{2,}}|[!-/:-@\[-`{{-~])"
+)
 _ansi = regex.compile(r"(?:\x1B\[|\x9B)[0-?]*+[ -/]*+[@-~]")
 _newline = regex.compile(r"\r\n?|[\v\f\x1C-\x1E\x85\u2028\u2029]")
 _format = regex.compile(r"\p{Cf}++")
 _control = regex.compile(r"[\p{Cc}--[\n\t]]", regex.VERSION1)
 _cjk_end = regex.compile(r"[。！？]++[」』”’）]*+")
 
-_CLOSERS = "\"'”’»)]*_"
+_end = regex.compile(r"[.!?…。！？][\"'”’»)\]*_]*+ ")
 _LIST = "mr. mrs. ms. dr. prof. st. jr. sr. vs. e.g. i.e. cf. fig. eq. approx. al. inc. ltd. dept."
 _ABBREVIATIONS = frozenset(_LIST.split())
 
@@ -38,6 +45,8 @@ def clean(text: str) -> str:
     r"""Text as its reader sees it, lest invisible characters split words: terminal escapes and format characters
     (zero-width, bidi, soft hyphen) removed, every kind of line end made `\n`, other control characters made a space.
     """
+    if text.replace("\n", "").replace("\t", "").isprintable():
+        return text  # most texts: nothing below would find anything
     lines = _newline.sub("\n", _ansi.sub("", text))
     cleaned: str = _control.sub(" ", _format.sub("", lines))
     return cleaned
@@ -64,7 +73,7 @@ def tokens(text: str) -> list[str]:
 
 def pairs(cleaned: str) -> list[tuple[str, str]]:
     """Tokens of a text that `clean` has been through: `(word, "")` or `("", mark)`."""
-    result: list[tuple[str, str]] = _pairs.findall(cleaned)
+    result: list[tuple[str, str]] = (_ascii_pairs if cleaned.isascii() else _pairs).findall(cleaned)
     return result
 
 
@@ -82,8 +91,13 @@ def sentences(text: str) -> list[str]:
     """Sentences of the prose, white space folded. Headings, list items and table rows end at their line's end; other
     line breaks may be hard wraps and end nothing.
     """
+    return list(each_sentence(text))
+
+
+def each_sentence(text: str) -> Iterator[str]:
+    """`sentences` one at a time, for who needs the first few only."""
     read = blocks(markdown.lines(clean(text)))
-    return [sentence for units in read for unit in units for sentence in split(unit)]
+    return (sentence for units in read for unit in units for sentence in split(unit))
 
 
 def blocks(lines: Iterable[markdown.Line]) -> list[list[str]]:
@@ -109,19 +123,21 @@ def blocks(lines: Iterable[markdown.Line]) -> list[list[str]]:
 
 def split(unit: str) -> Iterator[str]:
     """Sentences of one unit of `blocks`, white space folded."""
-    chunks = _cjk_end.sub(r"\g<0> ", unit).split()
+    spaced = unit if unit.isascii() else _cjk_end.sub(r"\g<0> ", unit)
+    folded = " ".join(spaced.split())
     start = 0
-    for i, chunk in enumerate(chunks, start=1):
-        if i == len(chunks) or (not chunk[-1].isalnum() and _ends(chunk, chunks[i])):
-            yield " ".join(chunks[start:i])
-            start = i
+    for found in _end.finditer(folded):
+        mark, following = found.start(), found.end()
+        if _ends(folded[folded.rfind(" ", start, mark) + 1 : mark + 1], folded[following]):
+            yield folded[start : following - 1]
+            start = following
+    if folded:
+        yield folded[start:]
 
 
 def _ends(chunk: str, following: str) -> bool:
-    core = chunk.rstrip(_CLOSERS)
-    if not core or core[-1] not in ".!?…。！？":
-        return False
-    if core[-1] not in ".…":
+    """Whether a chunk that has an end mark last, closing quotes and brackets taken off, ends a sentence."""
+    if chunk[-1] not in ".…":
         return True
-    initial = len(core) == 2 and core[0].isupper() and core[0] != "I"
-    return not (following[0].islower() or initial or core.lower().lstrip("(\"'“‘") in _ABBREVIATIONS)
+    initial = len(chunk) == 2 and chunk[0].isupper() and chunk[0] != "I"
+    return not (following.islower() or initial or chunk.lower().lstrip("(\"'“‘") in _ABBREVIATIONS)

@@ -11,6 +11,7 @@ from fingerprints.markdown import Line, is_table_rule, lines
 # regex, not re: the possessive quantifiers of the standard library miscount before Python 3.11.5.
 _code_span = regex.compile(r"(`[^`\n]++`)")
 _image_or_link = regex.compile(r"!?\[([^\[\]\n]*+)\]\([^()\n]*+\)")
+_marks_inside = regex.compile(r"[\[*_~]")  # without one of these neither links nor emphasis
 _italic = r"(?<![\w*])\*(?![\s*])([^*\n]++)(?<!\s)\*(?![\w*])"
 # Italics before bold and again after, so that **a *b* c** and ***d*** lose both; the flanks keep 2*3*4 and snake_case.
 _emphasis = tuple(
@@ -47,6 +48,8 @@ def _plain(line: Line) -> str:
 
 
 def _without_emphasis(piece: str) -> str:
+    if not _marks_inside.search(piece):
+        return piece
     piece = _image_or_link.sub(r"\1", piece)
     for pattern in _emphasis:
         piece = pattern.sub(r"\1", piece)

@@ -1,6 +1,7 @@
 """The table of feature families. A new family is one file here and one line below."""
 
 import difflib
+from functools import cache
 from importlib import import_module
 
 from fingerprints.features.base import Family
@@ -28,6 +29,7 @@ PLAIN = (*DEFAULT, "phrases")
 FEATURE_SET = "1"
 
 
+@cache
 def load_family(name: str) -> Family:
     """The family registered under this name; ValueError with the nearest known name if there is none."""
     if name not in FAMILIES:

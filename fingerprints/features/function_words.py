@@ -25,11 +25,11 @@ def function_words(reading: Reading) -> Vector:
     Reference: Mosteller and Wallace, Inference and Disputed Authorship: The Federalist, 1964; Burrows, Literary and
     Linguistic Computing 17(3), 2002.
     """
-    counts = Counter(reading.lowered)
-    total = counts.total()
+    total = len(reading.lowered)
     if total == 0:
         return undefined(len(NAMES))
-    return np.array([counts[name] for name in NAMES], dtype=np.float64) / total
+    counts = Counter(reading.lowered)
+    return np.array([counts.get(name, 0) for name in NAMES], dtype=np.float64) / total
 
 
 FAMILY = Family(NAMES, (1.0,) * len(NAMES), function_words)

@@ -1,12 +1,14 @@
 """How an answer opens and how it closes."""
 
+from itertools import islice
+
 import numpy as np
 
 from fingerprints.courtesy import CLOSINGS, OPENINGS, closes_with, opens_with
 from fingerprints.features.base import Family, Vector, undefined
 from fingerprints.markdown import Line
 from fingerprints.reading import Reading
-from fingerprints.tokenise import sentences, words
+from fingerprints.tokenise import clean, each_sentence, sentences, word_spans
 
 _FIRST_WORDS = {
     "i": frozenset({"i", "i'm", "i'd", "i'll", "i've"}),
@@ -48,8 +50,10 @@ def openers(reading: Reading) -> Vector:
 
 
 def _opening(line: Line) -> list[bool]:
-    head = sentences(line.body)[:2]
-    first = next(iter(words(line.body)), "").lower().replace("’", "'")
+    head = list(islice(each_sentence(line.body), 2))
+    body = clean(line.body)
+    start, end = next(word_spans(body), (0, 0))
+    first = body[start:end].lower().replace("’", "'")
     return [
         *(any(opens_with(kind, sentence) for sentence in head) for kind in OPENINGS),
         *(first in members for members in _FIRST_WORDS.values()),

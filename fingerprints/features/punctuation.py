@@ -43,7 +43,7 @@ def punctuation(reading: Reading) -> Vector:
     if not found:
         return undefined(len(NAMES))
     counts = Counter(reading.marks)
-    single = [sum(counts[mark] for mark in members) for members in _CLASSES.values()]
+    single = [sum([counts.get(mark, 0) for mark in members]) for members in _CLASSES.values()]
     ellipsis = counts["…"] + sum(count for mark, count in counts.items() if mark.startswith(".."))
     hyphens = sum(count for mark, count in counts.items() if mark.startswith("--"))
     joined = [word for word in found if not word.isalnum()]

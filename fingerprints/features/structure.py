@@ -1,6 +1,7 @@
 """How long words, sentences and paragraphs are, and how varied the vocabulary is."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from itertools import chain
 
 import numpy as np
@@ -38,16 +39,20 @@ def structure(reading: Reading) -> Vector:
     found = reading.words
     if not found:
         return undefined(len(NAMES))
-    lengths = [[sum(1 for word, _ in sentence if word) for sentence in part] for part in reading.paragraphs]
-    by_sentence = _mean_sd(list(chain.from_iterable(lengths)), MAX_SENTENCE)
-    by_paragraph = _mean_sd([sum(part) for part in lengths], MAX_PARAGRAPH)
-    by_word = _mean_sd([len(word) for word in found], MAX_WORD)
+    lengths = [[len([1 for word, _ in sentence if word]) for sentence in part] for part in reading.paragraphs]
+    by_sentence = _mean_sd(chain.from_iterable(lengths), MAX_SENTENCE)
+    by_paragraph = _mean_sd(map(sum, lengths), MAX_PARAGRAPH)
+    by_word = _mean_sd(map(len, found), MAX_WORD)
     return np.array([*by_sentence, *by_paragraph, *by_word, moving_type_token_ratio(reading.lowered, WINDOW)])
 
 
-def _mean_sd(lengths: Sequence[int], cut: int) -> tuple[float, float]:
-    values = np.minimum(np.array([n for n in lengths if n > 0], dtype=np.float64), cut)
-    return float(values.mean()), float(values.std(ddof=1)) if values.size > 1 else float("nan")
+def _mean_sd(lengths: Iterable[int], cut: int) -> tuple[float, float]:
+    """Of the lengths above 0, cut. By value, of which there are few; sums of whole numbers are exact."""
+    values = [(min(length, cut), times) for length, times in Counter(lengths).items() if length > 0]
+    n = sum([times for _, times in values])
+    total = sum([value * times for value, times in values])
+    squares = n * sum([value * value * times for value, times in values]) - total * total
+    return total / n, (squares / (n * (n - 1))) ** 0.5 if n > 1 else float("nan")
 
 
 def moving_type_token_ratio(lowered: Sequence[str], window: int) -> float:
