@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from typing import Any
 
 import numpy as np
 
 from ..types import Sample, Score
 from .base import RESAMPLES, Array, by_item, complete_texts, point, relative
-from .terms import counts
+from .terms import TERMS, counts
 
 TEXT_FAMILIES = frozenset({"writing", "layout", "reasoning", "facts", "choice", "continuation", "multilingual"})
 
-TERMS = 1 << 20
-UNITS = 4096  # units counted at a time
+UNITS = 2048  # units counted at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,49 +45,51 @@ class AnswerOverlap:
         if isinstance(texts, Score):
             return texts
         raw = self.cosines(texts.columns)
-        adjusted, _ = by_item(texts.units, without_length(raw, texts.columns))
+        adjusted, _ = by_item(texts.units, regressed(raw, log_lengths(texts.columns)))
         ablations = {"not length-adjusted": point(by_item(texts.units, raw)[0])}
         for label, view in views().items() if self.ablate else ():
-            ablations[label] = point(by_item(texts.units, self.per_unit(texts.view(view)))[0])
+            ablations[label] = point(by_item(texts.units, self.per_unit(texts.columns, view))[0])
         return relative(self.name, adjusted, texts.names, rng, resamples=self.resamples, ablations=ablations)
 
-    def per_unit(self, texts: list[list[str]]) -> Array:
+    def per_unit(self, texts: list[list[str]], view: Callable[[str], str] = str) -> Array:
         """Length-adjusted closeness ``(n_units, 1 + K)`` of column 0 (S) with every other column."""
-        return without_length(self.cosines(texts), texts)
+        return regressed(self.cosines(texts, view), log_lengths(texts, view))
 
-    def cosines(self, texts: list[list[str]]) -> Array:
-        """Cosines ``(n_units, 1 + K)`` of column 0 (S) with every other column.
+    def cosines(self, texts: list[list[str]], view: Callable[[str], str] = str) -> Array:
+        """Cosines ``(n_units, 1 + K)`` of column 0 (S) with every other column, every text changed by ``view``.
 
         Counted in blocks of units, twice where there are several: n-grams of all answers at once would fill the memory.
         """
         from sklearn.feature_extraction.text import TfidfTransformer
 
+        def counted(start: int) -> list[Any]:
+            return [counts(map(view, column[start : start + UNITS]), self.ngram) for column in texts]
+
         n = len(texts[0])
-        blocks = [slice(start, start + UNITS) for start in range(0, n, UNITS)]
-        count = counts if len(blocks) == 1 else counts.__wrapped__
-        seen = sum(np.bincount(count(tuple(c[b]), self.ngram).indices, minlength=TERMS) for b in blocks for c in texts)
+        blocks = range(0, n, UNITS)
+        once = counted(0) if len(blocks) == 1 else None
+        seen = sum(np.bincount(np.concatenate([m.indices for m in once or counted(start)]), minlength=TERMS)
+                   for start in blocks)  # fmt: skip
         idf = TfidfTransformer(sublinear_tf=True)
         idf.idf_ = (np.log((1.0 + n * len(texts)) / (1.0 + seen)) + 1.0).astype(np.float32)
         out = np.empty((n, len(texts) - 1))
-        for b in blocks:
-            suspect, *others = (idf.transform(count(tuple(c[b]), self.ngram)) for c in texts)
+        for start in blocks:
+            suspect, *others = (idf.transform(m) for m in once or counted(start))
             # A text without one word has no direction: it resembles nobody, itself included.
-            out[b] = np.stack([np.asarray(suspect.multiply(other).sum(axis=1)).ravel() for other in others], axis=1)
+            out[start : start + UNITS] = np.stack(
+                [np.asarray(suspect.multiply(other).sum(axis=1)).ravel() for other in others], axis=1
+            )
         return out
 
 
-def without_length(closeness: Array, texts: list[list[str]]) -> Array:
-    """Residual of closeness ``(n_units, 1 + K)`` after what lengths explain among the controls (columns 1 …)."""
-    return regressed(closeness, log_lengths(texts))
-
-
-def log_lengths(texts: list[list[str]]) -> Array:
-    """log(1 + characters) ``(n_units, 2 + K)`` of every party's answers."""
-    return np.log1p(np.array([[len(t) for t in column] for column in texts], dtype=np.float64)).T
+def log_lengths(texts: list[list[str]], view: Callable[[str], str] = str) -> Array:
+    """log(1 + characters) ``(n_units, 2 + K)`` of every party's answers, changed by ``view``."""
+    return np.log1p(np.array([[len(view(t)) for t in column] for column in texts], dtype=np.float64)).T
 
 
 def regressed(closeness: Array, length: Array) -> Array:
-    """`without_length` from log lengths ``(n, 2 + K)``, S first."""
+    """Residual of closeness ``(n, 1 + K)`` after what log lengths ``(n, 2 + K)``, S first, explain among the controls
+    (columns 1 …)."""
     gap = np.abs(length[:, :1] - length[:, 1:])
     shorter = np.minimum(length[:, :1], length[:, 1:])
     design = np.stack([np.ones_like(gap), gap, shorter], axis=2)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..types import Sample, Score, Unit, sha256
 from .answer_overlap import TEXT_FAMILIES, views
-from .base import RESAMPLES, Array, Texts, by_item, complete_texts, item_rows, point, relative, usable_texts
+from .base import RESAMPLES, Array, Texts, by_item, complete_texts, item_blocks, item_rows, point, relative, usable_texts
 from .terms import presence
 
 BUCKETS = 1 << 17
@@ -62,27 +62,41 @@ class Attribution:
         return [answers[u.item, u.sample] for u in texts.units]
 
     def _items(self, texts: Texts, base: list[str | None] | None, view: Callable[[str], str]) -> Array:
-        columns = [presence(tuple(column), self.ngram, BUCKETS) for column in texts.view(view)]
         half = halves(texts.units)
-        weights = self.learn(columns[1:], half)
-        values = log_odds(columns[0], weights, half)
-        if base is not None:
-            told = presence(tuple(view(t or "") for t in base), self.ngram, BUCKETS)
-            values -= log_odds(told, weights, half)
-            values[[t is None for t in base]] = np.nan
-        else:
-            controls = [log_odds(m, weights, half) for m in columns[2:]]
-            for j in range(values.shape[1]):
-                values[:, j] -= np.mean([c[:, j] for k, c in enumerate(controls, 1) if k != j], axis=0)
+        parts = [rows for rows, _ in item_blocks(texts.units)]
+        weights = self.learn(texts, view, parts, half)
+        values = np.empty((len(half), len(texts.names)))
+        for rows in parts:
+            suspect, _, *controls = (log_odds(m, weights, half[rows]) for m in self._terms(texts, view, rows))
+            if base is not None:
+                told = presence((view(base[i] or "") for i in rows), self.ngram, BUCKETS)
+                suspect -= log_odds(told, weights, half[rows])
+                suspect[[base[i] is None for i in rows]] = np.nan
+            else:
+                for j in range(suspect.shape[1]):
+                    suspect[:, j] -= np.mean([c[:, j] for k, c in enumerate(controls, 1) if k != j], axis=0)
+            values[rows] = suspect
         return by_item(texts.units, values)[0]
 
-    def learn(self, candidates: list[Any], half: NDArray[np.intp]) -> list[tuple[NDArray[np.intp], Array]]:
-        """Per half the terms that count and their w ``(n_terms, 1 + K)``, learnt on the *other* half."""
+    def _terms(self, texts: Texts, view: Callable[[str], str], rows: NDArray[np.intp]) -> list[Any]:
+        return [presence(column, self.ngram, BUCKETS) for column in texts.view(view, rows)]
+
+    def learn(
+        self, texts: Texts, view: Callable[[str], str], parts: Sequence[NDArray[np.intp]], half: NDArray[np.intp]
+    ) -> list[tuple[NDArray[np.intp], Array]]:
+        """Per half the terms that count and their w ``(n_terms, 1 + K)``, learnt on the *other* half.
+
+        Texts are read in ``parts`` of the rows.
+        """
+        used = np.zeros((2, len(texts.names), BUCKETS))
+        for rows in parts:
+            candidates = self._terms(texts, view, rows)[1:]
+            for side in (0, 1):
+                used[side] += [np.asarray(m[half[rows] != side].sum(axis=0)).ravel() for m in candidates]
         out = []
-        for side in (0, 1):
-            counts = np.stack([np.asarray(m[half != side].sum(axis=0)).ravel() for m in candidates])
+        for side, counts in enumerate(used):
             rate = counts.sum(axis=0)
-            kept = np.flatnonzero(rate >= max(2.0, self.common * len(candidates) * (half != side).sum()))
+            kept = np.flatnonzero(rate >= max(2.0, self.common * len(counts) * (half != side).sum()))
             counts, field = counts[:, kept], rate[kept] / max(rate[kept].sum(), 1.0)
             smooth = (counts + self.prior * field) / (counts.sum(axis=1, keepdims=True) + self.prior)
             out.append((kept, np.asarray(np.log(smooth / field).T)))

@@ -14,7 +14,7 @@ place is a party that is known not to be the teacher. It is a background of few 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Protocol, TypeVar
 
@@ -27,6 +27,7 @@ Array = NDArray[np.float64]
 RESAMPLES = 999
 MIN_ITEMS = 30
 MIN_CONTROLS = 2
+ITEMS = 2048  # items whose texts are read at a time
 BLOCK = 1 << 22  # cells of one block of bootstrap weights (32 MB): memory does not grow with the number of items
 
 
@@ -75,9 +76,10 @@ class Texts:
     names: list[str]
     n_items: int
 
-    def view(self, change: Callable[[str], str]) -> list[list[str]]:
-        """The columns with every text changed, for an ablation."""
-        return [[change(text) for text in column] for column in self.columns]
+    def view(self, change: Callable[[str], str], rows: Sequence[int] | NDArray[np.intp]) -> list[list[str]]:
+        """Some rows of the columns with every text changed, for an ablation. Never all at once: that would be as much
+        memory as the case."""
+        return [[change(column[i]) for i in rows] for column in self.columns]
 
 
 def complete_texts(name: str, sample: Sample, *, min_words: int = 0) -> Texts | Score:
@@ -115,6 +117,19 @@ def item_rows(units: Sequence[Unit]) -> tuple[NDArray[np.intp], list[str]]:
     items = list(dict.fromkeys(u.item for u in units))
     row = {item: i for i, item in enumerate(items)}
     return np.array([row[u.item] for u in units], dtype=np.intp), items
+
+
+def item_blocks(units: Sequence[Unit], size: int = ITEMS) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Items in blocks of ``size``: the rows of the block's units, and which of its items each belongs to.
+
+    The memory of who reads texts block by block does not grow with the number of items.
+    """
+    index, items = item_rows(units)
+    order = np.argsort(index, kind="stable")
+    starts = np.concatenate([[0], np.cumsum(np.bincount(index, minlength=len(items)))])
+    for first in range(0, len(items), size):
+        rows = order[starts[first] : starts[min(first + size, len(items))]]
+        yield rows, index[rows] - first
 
 
 def by_item(units: Sequence[Unit], values: Array) -> tuple[Array, list[str]]:

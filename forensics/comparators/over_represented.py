@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..types import Sample, Score
 from .answer_overlap import TEXT_FAMILIES, views
-from .base import RESAMPLES, Array, Texts, assemble, bootstrap, closeness_of, complete_texts, contrasts, item_rows
+from .base import RESAMPLES, Array, Texts, assemble, bootstrap, closeness_of, complete_texts, contrasts, item_blocks
 from .terms import beginning, presence, without_prompts
 
 BUCKETS = 1 << 17
@@ -70,27 +71,47 @@ class OverRepresented:
         return {"all words": str, **changed}
 
     def _value(self, texts: Texts, view: Callable[[str], str]) -> float:
-        found = closeness(self.shares(texts, view), len(texts.columns), even(texts.n_items))
-        return float(contrasts(found)[0, 0])
+        equal = even(texts.n_items)[0]
+        rates, start = 0.0, 0
+        for block in self.blocks(texts, view):
+            rates = rates + block @ equal[start : start + block.shape[1]]
+            start += block.shape[1]
+        parties = len(texts.columns)
+        found = _closeness(np.asarray(rates).reshape(parties, -1), texts.n_items)
+        return float(contrasts(found[None, :])[0, 0])
 
     def shares(self, texts: Texts, view: Callable[[str], str]) -> Any:
         """Sparse ``(parties * n_terms, n_items)``, S first: the share of an item's draws in which a party uses a term.
 
-        Single precision: the bootstrap is bound by memory, and cosines need no more.
+        Single precision: the bootstrap is bound by memory, and cosines need no more. What it holds, 8 bytes for every
+        term of an answer, is all of this comparator's memory that grows with the number of items.
         """
+        from scipy.sparse import hstack
+
+        return hstack(list(self.blocks(texts, view)), format="csc")
+
+    def blocks(self, texts: Texts, view: Callable[[str], str]) -> Iterator[Any]:
+        """`shares` a block of items at a time; read twice where there are several."""
         from scipy.sparse import csr_matrix, diags, vstack
 
-        index, items = item_rows(texts.units)
-        counts = np.bincount(index, minlength=len(items))
-        draws = csr_matrix((np.ones(len(index)), (index, np.arange(len(index)))), shape=(len(items), len(index)))
-        mean = diags(1.0 / counts) @ draws
-        found = [presence(tuple(column), self.ngram, BUCKETS) for column in texts.view(view)]
-        own = without_prompts(found, texts.units, self.ngram, BUCKETS)
+        parts = list(item_blocks(texts.units))
+        once = self._own(texts, view, parts[0][0]) if len(parts) == 1 else None
+        seen = np.zeros((len(texts.columns), BUCKETS))
+        for rows, _ in parts:
+            seen += [np.asarray(m.sum(axis=0)).ravel() for m in once or self._own(texts, view, rows)]
+        parties, answers = (seen > 0).sum(axis=0), seen.sum(axis=0)
         # A term of one party only says nothing about two; dropping it also keeps the bootstrap small.
-        parties = np.sum([np.asarray(m.sum(axis=0)).ravel() > 0 for m in own], axis=0)
-        answers = np.sum([np.asarray(m.sum(axis=0)).ravel() for m in own], axis=0)
         kept = np.flatnonzero((parties >= 2) & (answers >= MIN_ANSWERS))
-        return vstack([(mean @ m[:, kept]).T.astype(np.float32) for m in own], format="csc")
+        for rows, item in parts:
+            n = int(item[-1]) + 1
+            draws = csr_matrix((np.ones(len(item)), (item, np.arange(len(item)))), shape=(n, len(item)))
+            mean = diags(1.0 / np.bincount(item)) @ draws
+            own = once or self._own(texts, view, rows)
+            yield vstack([(mean @ m[:, kept]).T.astype(np.float32) for m in own], format="csc")
+
+    def _own(self, texts: Texts, view: Callable[[str], str], rows: NDArray[np.intp]) -> list[Any]:
+        found = [presence(column, self.ngram, BUCKETS) for column in texts.view(view, rows)]
+        return without_prompts(found, [texts.units[i] for i in rows], self.ngram, BUCKETS)
 
 
 def even(n: int) -> Array:

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from ..errors import UsageError
 from ..types import Sample, Score
 from .answer_overlap import TEXT_FAMILIES, log_lengths, regressed, views
-from .base import RESAMPLES, Array, Texts, by_item, complete_texts, item_rows, point, relative
+from .base import RESAMPLES, Array, Texts, by_item, complete_texts, item_blocks, point, relative
 
 Kernel = Callable[[Sequence[str], Sequence[str]], Array]
 CODEPOINTS = 0x110000
-ITEMS = 2048  # items embedded at a time, and resamples of the permutation test: memory does not grow with either
+PERMUTED = 2048  # permutations at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,34 +57,27 @@ class RelativeMmd:
         texts = complete_texts(self.name, sample)
         if isinstance(texts, Score):
             return texts
-        raw, mmd = self.closeness(texts.units, texts.columns)
-        adjusted = self._adjusted(texts, texts.columns, raw)
+        raw, mmd = self.closeness(texts)
+        adjusted = self._adjusted(texts, raw)
         ablations = {
             "not length-adjusted": point(raw),
             "typicality not subtracted": point(mmd),
             "against the nearest control": nearest(adjusted),
         }
         for label, view in views().items() if self.ablate else ():
-            columns = texts.view(view)
-            ablations[label] = point(self._adjusted(texts, columns, self.closeness(texts.units, columns)[0]))
+            ablations[label] = point(self._adjusted(texts, self.closeness(texts, view)[0], view))
         return relative(self.name, adjusted, texts.names, rng, resamples=self.resamples, ablations=ablations)
 
-    def _adjusted(self, texts: Texts, columns: list[list[str]], closeness: Array) -> Array:
-        return regressed(closeness, by_item(texts.units, log_lengths(columns))[0])
+    def _adjusted(self, texts: Texts, closeness: Array, view: Callable[[str], str] = str) -> Array:
+        return regressed(closeness, by_item(texts.units, log_lengths(texts.columns, view))[0])
 
-    def closeness(self, units: Sequence[Any], columns: list[list[str]]) -> tuple[Array, Array]:
+    def closeness(self, texts: Texts, view: Callable[[str], str] = str) -> tuple[Array, Array]:
         """``(n_items, 1 + K)`` twice: c without its w, and -MMD²_i(S, j), NaN for items with one draw."""
-        index, items = item_rows(units)
-        order = np.argsort(index, kind="stable")
-        draws = np.bincount(index, minlength=len(items))
-        starts = np.concatenate([[0], np.cumsum(draws)])
         blocks = []
-        for first in range(0, len(items), ITEMS):
-            last = min(first + ITEMS, len(items))
-            rows = order[starts[first] : starts[last]]
-            means = [mean_embedding([c[i] for i in rows], index[rows] - first, last - first, self.length)
-                     for c in columns]  # fmt: skip
-            blocks.append(_closeness(means, draws[first:last]))
+        for rows, item in item_blocks(texts.units):
+            draws = np.bincount(item)
+            means = [mean_embedding(column, item, len(draws), self.length) for column in texts.view(view, rows)]
+            blocks.append(_closeness(means, draws))
         near, mmd = zip(*blocks, strict=True)
         return np.concatenate(near), np.concatenate(mmd)
 
@@ -185,8 +178,8 @@ def equality_test(
         raise UsageError("an equality test needs a prompt with two answers of each side")
     observed = float(_statistics(label[None, :], k, pairs)[0])
     beyond = 0
-    for start in range(0, permutations, ITEMS):
-        labels = np.tile(label, (min(ITEMS, permutations - start), 1))
+    for start in range(0, permutations, PERMUTED):
+        labels = np.tile(label, (min(PERMUTED, permutations - start), 1))
         for g in range(int(group.max()) + 1):
             members = np.flatnonzero(group == g)
             labels[:, members] = rng.permuted(labels[:, members], axis=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -43,15 +44,15 @@ class StyleDelta:
         if isinstance(texts, Score):
             return texts
         index, items = item_rows(texts.units)
-        features = standardised(texts.view(self._read), index, len(items))
+        features = standardised(texts.columns, index, len(items), self._read)
         closeness = self._observed(features)
         replicates = bootstrap(lambda weights: self._closeness(features, weights), len(items), rng,
                                resamples=self.resamples)  # fmt: skip
         ablations = {}
         for label, view in views().items() if self.ablate else ():
             if self.words is None or label != "first 40 words":
-                changed = texts.view(lambda text, view=view: self._read(view(text)))  # type: ignore[misc]
-                ablations[label] = float(contrasts(self._observed(standardised(changed, index, len(items))))[0, 0])
+                changed = standardised(texts.columns, index, len(items), lambda text, v=view: self._read(v(text)))  # type: ignore[misc]
+                ablations[label] = float(contrasts(self._observed(changed))[0, 0])
         return assemble(self.name, contrasts(closeness)[0], contrasts(replicates), len(items),
                         closeness_of(closeness[0], texts.names), ablations)  # fmt: skip
 
@@ -59,12 +60,12 @@ class StyleDelta:
         return text if self.words is None else beginning(text, self.words)
 
     def _observed(self, features: Array) -> Array:
-        n = features.shape[1]
+        n = len(features)
         return self._closeness(features, np.full((1, n), 1.0 / n))
 
     def _closeness(self, features: Array, weights: Array) -> Array:
-        """``(1 + 1 + K, n_items, F)`` and weights ``(B, n_items)`` -> closeness ``(B, 1 + K)``."""
-        means = np.einsum("bi,pif->bpf", weights, features, optimize=True)
+        """``(n_items, 1 + 1 + K, F)`` and weights ``(B, n_items)`` -> closeness ``(B, 1 + K)``."""
+        means = (weights @ features.reshape(len(features), -1)).reshape(len(weights), *features.shape[1:])
         means = means - means[:, 1:].mean(axis=1, keepdims=True)
         norm = np.linalg.norm(means, axis=2, keepdims=True)
         unit = means / np.where(norm > 0, norm, 1.0)
@@ -85,21 +86,40 @@ def features_of(text: str) -> Array:
     return vector(text)
 
 
-def standardised(texts: list[list[str]], index: NDArray[np.intp], n_items: int) -> Array:
-    """Features ``(parties, n_items, F)``: z-scored on the candidates' answers, NaN (undefined) set to the mean, 0.
+def standardised(
+    texts: list[list[str]], index: NDArray[np.intp], n_items: int, view: Callable[[str], str] = str
+) -> Array:
+    """Features ``(n_items, parties, F)``: z-scored on the candidates' answers, NaN (undefined) set to the mean, 0.
 
     Spread and mean come from the candidates only, so that S cannot move the yardstick. Features that never vary are
-    dropped; z is cut at ±4, because one odd answer must not carry a style.
+    dropped; z is cut at ±4, because one odd answer must not carry a style. What is returned, 8 bytes a feature of an
+    answer, is all that has to be held: every resample weighs all items anew.
     """
-    raw = np.stack([[features_of(text) for text in column] for column in texts])
-    field = raw[1:].reshape(-1, raw.shape[2])
-    defined = np.isfinite(field).sum(axis=0) >= 2
-    field, raw = field[:, defined], raw[:, :, defined]
-    mean, spread = np.nanmean(field, axis=0), np.nanstd(field, axis=0)
-    live = spread > 1e-9
-    z = (raw[:, :, live] - mean[live]) / spread[live]
-    z = np.clip(np.nan_to_num(z, nan=0.0), -4.0, 4.0)
-    out = np.zeros((len(texts), n_items, z.shape[2]))
-    np.add.at(out, (slice(None), index), z)  # type: ignore[arg-type]
-    count = np.bincount(index, minlength=n_items).astype(np.float64)
-    return np.asarray(out / np.maximum(count, 1.0)[None, :, None])
+    raw = [np.array([features_of(view(text)) for text in column]) for column in texts]
+    mean, spread = _moments(raw[1:])
+    live = np.flatnonzero(spread > 1e-9)
+    mean, spread = mean[live], spread[live]
+    count = np.maximum(np.bincount(index, minlength=n_items), 1.0)[:, None]
+    out = np.zeros((n_items, len(raw), len(live)))
+    for party in range(len(raw)):
+        z = (raw[party][:, live] - mean) / spread
+        raw[party] = raw[party][:0]  # its place is taken by what follows: two copies of everything are never held
+        z = np.clip(np.nan_to_num(z, copy=False, nan=0.0), -4.0, 4.0, out=z)
+        if n_items == len(index):
+            out[index, party] = z
+        else:
+            np.add.at(out, (index, party), z)
+            out[:, party] /= count
+    return out
+
+
+def _moments(raw: list[Array]) -> tuple[Array, Array]:
+    """Mean and standard deviation of each feature over all answers that have it; 0 and 0 with fewer than two."""
+    width = raw[0].shape[1]
+    mean, spread = np.zeros((2, width))
+    for start in range(0, width, 16):  # a few features at a time: NumPy copies what it is given
+        part = np.concatenate([m[:, start : start + 16] for m in raw])
+        defined = np.flatnonzero(np.isfinite(part).sum(axis=0) >= 2)
+        part = part[:, defined]
+        mean[start + defined], spread[start + defined] = np.nanmean(part, axis=0), np.nanstd(part, axis=0)
+    return mean, spread

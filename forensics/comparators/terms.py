@@ -2,44 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..types import Unit
+from .base import Array
 
 TOKEN = r"(?u)\w+|[^\w\s]"
+TERMS = 1 << 20
+_token = re.compile(TOKEN)
+
+Hashed = tuple[NDArray[np.int32], NDArray[np.float32]]
 
 
-@lru_cache(maxsize=256)
-def counts(texts: tuple[str, ...], ngram: int) -> Any:
-    """Sparse counts ``(n_texts, 2**20)`` of words and n-grams of up to ``ngram``.
+@lru_cache(maxsize=1 << 14)
+def hashed(text: str, ngram: int) -> Hashed:
+    """Columns, ascending, and counts of a text's words and n-grams of up to ``ngram``, case ignored.
 
-    Hashed, so there is no vocabulary to keep or to leak. Kept, because comparators, self-checks and ablations read the
-    same columns again.
+    Column of a term: scikit-learn's feature hashing, |MurmurHash3(term)| mod 2**20, so there is no vocabulary to keep
+    or to leak. Kept by text: most texts are the same in several views, and self-checks read all of them again.
     """
-    from sklearn.feature_extraction.text import HashingVectorizer
+    from sklearn.utils import murmurhash3_32
 
-    vectoriser = HashingVectorizer(
-        token_pattern=TOKEN, ngram_range=(1, ngram), alternate_sign=False, norm=None, dtype=np.float32
-    )
-    return vectoriser.transform(texts)
+    words = _token.findall(text.lower())
+    terms, last = list(words), words
+    for n in range(1, ngram):
+        last = [f"{head} {word}" for head, word in zip(last, words[n:], strict=False)]
+        terms += last
+    column = np.abs(np.fromiter(map(murmurhash3_32, terms), np.int64, len(terms))) % TERMS
+    columns, count = np.unique(column, return_counts=True)
+    return columns.astype(np.int32), count.astype(np.float32)
 
 
-@lru_cache(maxsize=256)
-def presence(texts: tuple[str, ...], ngram: int, buckets: int) -> Any:
+@lru_cache(maxsize=1 << 15)
+def folded(text: str, ngram: int, buckets: int) -> NDArray[np.int32]:
+    """The columns of `hashed` in fewer ``buckets``, each once."""
+    return np.unique(hashed(text, ngram)[0] % buckets).astype(np.int32)
+
+
+def counts(texts: Iterable[str], ngram: int) -> Any:
+    """Sparse counts ``(n_texts, 2**20)`` of words and n-grams of up to ``ngram``."""
+    rows = [hashed(text, ngram) for text in texts]
+    return _sparse([columns for columns, _ in rows], [count for _, count in rows], TERMS)
+
+
+def presence(texts: Iterable[str], ngram: int, buckets: int) -> Any:
     """The same as 0 or 1 in fewer columns ``(n_texts, buckets)``; ``buckets`` is a power of two below 2**20."""
+    rows = [folded(text, ngram, buckets) for text in texts]
+    return _sparse(rows, [np.ones(len(columns)) for columns in rows], buckets)
+
+
+def _sparse(columns: Sequence[Array], data: Sequence[Array], width: int) -> Any:
     from scipy.sparse import csr_matrix
 
-    found = counts(texts, ngram)
-    # Summing duplicates works in place: the kept counts must not be touched.
-    parts = (np.ones(found.nnz), found.indices % buckets, found.indptr.copy())
-    folded = csr_matrix(parts, shape=(len(texts), buckets))
-    folded.sum_duplicates()
-    folded.data[:] = 1.0
-    return folded
+    ends = np.cumsum([0, *map(len, columns)])
+    found = csr_matrix((np.concatenate(data), np.concatenate(columns), ends), shape=(len(columns), width))
+    found.has_canonical_format = True
+    return found
 
 
 @lru_cache(maxsize=1 << 15)
@@ -52,8 +76,7 @@ def beginning(text: str, words: int) -> str:
 
 def without_prompts(found: Sequence[Any], units: Sequence[Unit], ngram: int, buckets: int) -> list[Any]:
     """The same matrices without the terms that the unit's own prompt contains: everybody repeats those."""
-    prompts = tuple(" ".join(m.content for m in unit.request.messages or ()) for unit in units)
-    asked = presence(prompts, ngram, buckets)
+    asked = presence((" ".join(m.content for m in unit.request.messages or ()) for unit in units), ngram, buckets)
     out = []
     for m in found:
         own = (m - m.multiply(asked)).tocsr()
