@@ -128,7 +128,8 @@ def split(unit: str) -> Iterator[str]:
     start = 0
     for found in _end.finditer(folded):
         mark, following = found.start(), found.end()
-        if _ends(folded[folded.rfind(" ", start, mark) + 1 : mark + 1], folded[following]):
+        chunk = max(start, folded.rfind(" ", start, mark) + 1)
+        if _ends(folded[chunk : mark + 1], folded[following]):
             yield folded[start : following - 1]
             start = following
     if folded:
