@@ -1,13 +1,16 @@
 """Seconds and memory of the text comparators: ``python benchmarks/text_scaling.py [--items 251 1000 …]``.
 
-One suspect, one reference, ten controls; answers of about 200 words are made by this script. Every size runs in a
-process of its own. Seconds are of the processor (one core), so that a busy machine does not count, and of the clock.
-Memory is what a comparator adds to the highest so far.
+One suspect, one reference, ten controls (``--controls``); answers of about 200 words (``--words``) are made by this
+script. Or real ones: ``--files SUSPECT REFERENCE CONTROL …``, files of recorded answers to the same prompts. Every size
+runs in a process of its own, ``--apart`` every comparator too, with cold caches. Seconds are of the processor (one
+core), so that a busy machine counts little, and of the clock. Memory is what a comparator adds to the highest so far,
+the case itself not counted; KB an item is that over the items.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import resource
 import subprocess
 import sys
@@ -15,11 +18,16 @@ import time
 
 import numpy as np
 
+from forensics import AuditConfig, Store
 from forensics.comparators import COMPARATORS
+from forensics.comparators.base import RESAMPLES, quick
+from forensics.plan import gather
+from forensics.recorded import import_files
 from forensics.types import Completion, Message, Request, Sample, Unit
 
-TEXT = ("answer-overlap", "over-represented", "style-delta", "relative-mmd", "attribution", "choice-panel")
-PARTIES = ("suspect", "reference", *(f"control-{i}" for i in range(10)))
+TEXT = (
+    "answer-overlap", "over-represented", "attribution", "opening-style", "style-delta", "relative-mmd", "choice-panel"
+)  # fmt: skip
 SYLLABLES = "ba de ki lo mu na pe ri so tu va we xi yo zu ca fe gi ho ju".split()
 
 
@@ -36,18 +44,30 @@ def column(rng: np.random.Generator, items: int, words: int, draws: int) -> tupl
     return tuple(out)
 
 
-def sample(items: int, words: int, draws: int) -> Sample:
+def parties(controls: int) -> tuple[str, ...]:
+    """Who answers."""
+    return ("suspect", "reference", *(f"control-{i}" for i in range(controls)))
+
+
+def recorded(files: list[str]) -> Sample:
+    """The case that `forensics compare` makes of files of answers: suspect, reference, controls."""
+    suspect, reference, *controls = (f"file/{name}" for name in files)
+    with Store(None) as store:
+        return gather(import_files(AuditConfig(suspect, reference, tuple(controls)), store), store)
+
+
+def sample(items: int, words: int, draws: int, controls: int) -> Sample:
     """The whole case."""
     units = tuple(
         Unit(f"i{i}", "writing", d, Request("writing", f"i{i}", (Message("user", f"Question {i}?"),), sample=d))
         for i in range(items)
         for d in range(draws)
     )
-    columns = {p: column(np.random.default_rng(n), items, words, draws) for n, p in enumerate(PARTIES)}
+    columns = {p: column(np.random.default_rng(n), items, words, draws) for n, p in enumerate(parties(controls))}
     return Sample(units, columns.pop("suspect"), columns.pop("reference"), columns)
 
 
-def choices(items: int, draws: int = 8) -> Sample:
+def choices(items: int, controls: int, draws: int = 8) -> Sample:
     """One-word answers, eight draws an item: each item has five words, each party its own taste."""
     units = tuple(
         Unit(f"i{i}", "choice", d, Request("choice", f"i{i}", (Message("user", f"Choose {i}."),), sample=d))
@@ -55,7 +75,7 @@ def choices(items: int, draws: int = 8) -> Sample:
         for d in range(draws)
     )
     columns = {}
-    for n, party in enumerate(PARTIES):
+    for n, party in enumerate(parties(controls)):
         rng = np.random.default_rng(n)
         picks = [rng.choice(5, draws, p=rng.dirichlet(np.ones(5))) for _ in range(items)]
         columns[party] = tuple(Completion("d", f"word{i}x{k}", "stop") for i, row in enumerate(picks) for k in row)
@@ -67,23 +87,33 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def measure(items: int, words: int, only: list[str]) -> None:
+def measure(args: argparse.Namespace) -> None:
     """One size: a line for each comparator."""
-    total = 0.0
-    made = sample(items, words, 1)
-    for name in only:
-        asked = choices(max(items // 8, 32)) if name == "choice-panel" else made
+    total, wall, items = 0.0, 0.0, args.items[0]
+    made = recorded(args.files) if args.files else None
+    if made is None and set(args.only) != {"choice-panel"}:
+        made = sample(items, args.words, 1, args.controls)
+    for name in args.only:
+        count = max(items // 8, 32) if name == "choice-panel" and not args.files else items
+        asked = made if count == items and made is not None else choices(count, args.controls)
         comparator = COMPARATORS.load(name)()
+        comparator = comparator if args.ablate else quick(comparator, RESAMPLES)
+        part = asked.rows(lambda unit, c=comparator: unit.family in c.families)
         before, start, clock = peak(), time.process_time(), time.perf_counter()
-        score = comparator.compare(asked, np.random.default_rng(0))
+        score = comparator.compare(part, np.random.default_rng(0))
         seconds, clock = time.process_time() - start, time.perf_counter() - clock
-        total += seconds
+        total, wall, grown = total + seconds, wall + clock, peak() - before
         print(
-            f"{items:8d} items  {name:18s} {seconds:8.2f} s ({clock:8.2f} by the clock)  +{peak() - before:7.0f} MB  "
-            f"{score.status}" + (f": {score.reason}" if score.reason else ""),
+            f"{len(part.units):8d} answers each  {name:18s} {seconds:8.2f} s ({clock:8.2f} by the clock)  {grown:+7.0f} MB "
+            f"{1e3 * grown / score.n if score.n else 0:8.2f} KB an item  {score.status}"
+            + (f": {score.reason}" if score.reason else ""),
             flush=True,
         )
-    print(f"{items:8d} items  {'all':18s} {total:8.2f} s")
+    load = os.getloadavg()[0]
+    print(
+        f"{'':23}{'all':18s} {total:8.2f} s ({wall:8.2f} by the clock, load {load:.1f})  peak {peak():.0f} MB",
+        flush=True,
+    )
 
 
 def main() -> None:
@@ -91,15 +121,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--items", type=int, nargs="+", default=[251])
     parser.add_argument("--words", type=int, default=200)
-    parser.add_argument("--only", nargs="+", default=[n for n in TEXT if n in COMPARATORS.names()])
+    parser.add_argument("--controls", type=int, default=10)
+    parser.add_argument("--files", nargs="+", default=[], help="recorded answers: suspect, reference, controls")
+    parser.add_argument("--no-ablate", dest="ablate", action="store_false", help="without ablations")
+    parser.add_argument("--only", nargs="+", default=list(TEXT), choices=TEXT)
+    parser.add_argument("--apart", action="store_true", help="every comparator in a process of its own")
     parser.add_argument("--here", action="store_true", help="in this process")
     args = parser.parse_args()
-    for items in args.items:
-        if args.here:
-            measure(items, args.words, args.only)
-        else:
-            command = [sys.executable, __file__, "--here", "--items", str(items), "--words", str(args.words)]
-            subprocess.run([*command, "--only", *args.only], check=True)
+    if args.here:
+        measure(args)
+        return
+    options = ["--words", str(args.words), "--controls", str(args.controls), *([] if args.ablate else ["--no-ablate"])]
+    options += ["--files", *args.files] if args.files else []
+    for items in args.items[:1] if args.files else args.items:
+        for only in [[name] for name in args.only] if args.apart else [args.only]:
+            command = [sys.executable, __file__, "--here", "--items", str(items), *options, "--only", *only]
+            subprocess.run(command, check=True)
 
 
 if __name__ == "__main__":

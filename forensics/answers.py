@@ -1,6 +1,7 @@
 """Files of recorded answers: several formats, told apart by what is in them and not by their names.
 
-`read_answers` streams a file (plain, ``.gz``, ``.zst``, or an Inspect log's zip) and keeps nothing but the answers.
+`read_answers` streams a file (plain, ``.gz``, ``.zst``, or an Inspect log's zip) and keeps nothing but the answers;
+`each_answer` keeps not even those.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
@@ -52,21 +54,40 @@ class AnswerFile:
 def read_answers(path: str | Path, *, skip_bad: bool = False, limits: Limits | None = None) -> AnswerFile:
     """Read one file of answers. Errors: `UsageError` with file and line; ``skip_bad`` counts bad records instead."""
     reader = _Reader(str(path), skip_bad, limits or Limits())
-    target = Path(path).expanduser()
+    with _opened(reader) as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        file.seek(0)
+        answers = reader.read(file)
+    return AnswerFile(str(path), reader.format or "", digest, answers, tuple(reader.skipped))
+
+
+def each_answer(path: str | Path, *, skip_bad: bool = False, limits: Limits | None = None) -> Iterator[Answer]:
+    """The answers of `read_answers` one at a time; a draw that the file does not count has the sample `UNNUMBERED`.
+
+    Held are at most an id, a draw and a hash of every answer, and nothing of a file without ids and counted draws.
+    Errors: as `read_answers`, when the reading gets there.
+    """
+    reader = _Reader(str(path), skip_bad, limits or Limits())
+    with _opened(reader) as file:
+        yield from (answer for _, answer in reader.checked(file))
+
+
+@contextmanager
+def _opened(reader: _Reader) -> Iterator[IO[bytes]]:
+    """The reader's file; what goes wrong with it, or an empty one, is a `UsageError`."""
+    target = Path(reader.path).expanduser()
     try:
         if not target.is_file():
-            raise UsageError(f"no such file of answers: {path}" + (" (not a plain file)" if target.exists() else ""))
+            why = " (not a plain file)" if target.exists() else ""
+            raise UsageError(f"no such file of answers: {reader.path}{why}")
         with target.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            file.seek(0)
-            answers = reader.read(file)
+            yield file
     except _BROKEN as error:
         why = (isinstance(error, OSError) and error.strerror) or str(error)
-        raise UsageError(f"{path}: can't be read to its end ({show(why)})") from error
-    if not answers:
+        raise UsageError(f"{reader.path}: can't be read to its end ({show(why)})") from error
+    if not reader.kept:
         first = f"; the first of {len(reader.skipped)} bad records is {reader.skipped[0]}" if reader.skipped else ""
-        raise UsageError(f"{path}: no answers in this file{first}")
-    return AnswerFile(str(path), reader.format or "", digest, answers, tuple(reader.skipped))
+        raise UsageError(f"{reader.path}: no answers in this file{first}")
 
 
 class _Reader:
@@ -76,21 +97,46 @@ class _Reader:
         self.path, self.skip_bad, self.limits = path, skip_bad, limits
         self.format: str | None = None
         self.skipped: list[str] = []
+        self.kept = 0
+        self.taken: dict[tuple[str, int], tuple[int, int]] = {}  # item and draw -> hash of the text, line
         self._entries = False  # positions are entries of a document, not lines
 
     def read(self, file: IO[bytes]) -> tuple[Answer, ...]:
         """All answers, in order."""
-        found: list[Answer] = []
+        return tuple(a for _, a in _count(list(self.checked(file)), self.taken))
+
+    def checked(self, file: IO[bytes]) -> Iterator[tuple[str, Answer]]:
+        """Item and answer, in order; two answers to one draw, two prompts to one id: bad."""
+        first: dict[str, tuple[str, int]] = {}
+        for answer in self._found(file):
+            asked = answer.key
+            key = asked if answer.id is None else answer.id
+            # Where the prompt is the item there is nothing to compare and nothing to hold.
+            other = first.setdefault(key, (asked, answer.line)) if answer.id is not None else (asked, answer.line)
+            twin = self.taken.get((key, answer.sample))
+            what = f"id {show(key)}" if answer.id is not None else "the prompt"
+            if other[0] and asked and other[0] != asked:
+                self._bad(answer.line, f"{what} has another prompt than at {self._where(other[1])}")
+            elif twin is None:
+                if answer.sample != UNNUMBERED:
+                    self.taken[key, answer.sample] = (hash(answer.text), answer.line)
+                self.kept += 1
+                yield key, answer
+            elif (self.format, twin[0]) != ("lm-eval", hash(answer.text)):  # logs an answer once for every filter
+                self._bad(answer.line, f"sample {answer.sample} of {what} is also at {self._where(twin[1])}")
+
+    def _found(self, file: IO[bytes]) -> Iterator[Answer]:
         magic = file.read(4)
         file.seek(0)
         for line, value in self._zip(file) if magic[:2] == b"PK" else self._records(file, magic):
             try:
                 if isinstance(value, Bad):
                     raise value
-                found.extend(self._answers(json_object(value, "the record"), line))
+                answers = self._answers(json_object(value, "the record"), line)
             except Bad as why:
                 self._bad(why.line or line, str(why))
-        return self._numbered(found)
+            else:
+                yield from answers
 
     def _where(self, line: int) -> str:
         return f"{self.path}: entry {line}" if self._entries else f"{self.path}:{line}"
@@ -160,28 +206,9 @@ class _Reader:
                 raise UsageError(f"{self.path}: unpacks to more bytes than the limit of {self.limits.total:,}")
             yield number, _load(data, number, self.limits.values)
 
-    def _numbered(self, found: list[Answer]) -> tuple[Answer, ...]:
-        """Draws counted where the file does not count them; two answers to one draw, two prompts to one id: bad."""
-        first: dict[str, Answer] = {}
-        taken: dict[tuple[str, int], Answer] = {}
-        kept: list[tuple[str, Answer]] = []
-        for answer in found:
-            key = answer.key if answer.id is None else answer.id
-            other, twin = first.setdefault(key, answer), taken.get((key, answer.sample))
-            what = f"id {show(key)}" if answer.id is not None else "the prompt"
-            if other.conversation and answer.conversation and other.conversation != answer.conversation:
-                self._bad(answer.line, f"{what} has another prompt than at {self._where(other.line)}")
-            elif twin is None:
-                kept.append((key, answer))
-                if answer.sample != UNNUMBERED:
-                    taken[key, answer.sample] = answer
-            elif (self.format, twin.text) != ("lm-eval", answer.text):  # it logs each answer once for every filter
-                self._bad(answer.line, f"sample {answer.sample} of {what} is also at {self._where(twin.line)}")
-        return tuple(a for _, a in _count(kept, taken))
-
 
 def _count(kept: Iterable[tuple[str, Answer]], taken: Iterable[tuple[str, int]]) -> Iterator[tuple[str, Answer]]:
-    """Each unnumbered answer as the first draw of its item that is still free."""
+    """Each unnumbered answer as the first draw of its item that is still free: known when all are read."""
     used, following = set(taken), Counter[str]()
     for key, answer in kept:
         if answer.sample == UNNUMBERED:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from fingerprints import (
@@ -20,9 +20,9 @@ from fingerprints import (
     write_library,
 )
 
-from .answers import read_answers
+from .answers import each_answer
 from .errors import EvidenceError, UsageError
-from .pairing import completion
+from .pairing import recorded
 from .registry import unknown
 from .types import Listener, Progress, silent
 
@@ -48,15 +48,24 @@ def chosen_families(names: str | None) -> tuple[str, ...]:
 
 
 def measure(path: Path, *, families: Sequence[str], name: str | None = None, skip_bad: bool = False) -> Profile:
-    """The profile of one file of answers; empty, blocked and failed answers are left out.
+    """The profile of one file of answers, read one at a time; empty, blocked and failed answers are left out.
 
     Errors: `UsageError` for a file that can't be read.
     """
-    file = read_answers(path, skip_bad=skip_bad)
-    replies = (completion(file, answer, "") for answer in file.answers)
-    texts = [reply.text for reply in replies if reply.usable and reply.text is not None]
-    found = Fingerprint.from_texts(texts, families)
-    made = Profile(name or _stem(path), found, len(texts), prompt_set(a.key for a in file.answers))
+    asked: set[str] = set()
+    answers = 0
+
+    def texts() -> Iterator[str]:
+        nonlocal answers
+        for answer in each_answer(path, skip_bad=skip_bad):
+            asked.add(answer.key)
+            reply = recorded(str(path), answer, "")
+            if reply.usable and reply.text is not None:
+                answers += 1
+                yield reply.text
+
+    found = Fingerprint.from_texts(texts(), families)
+    made = Profile(name or _stem(path), found, answers, prompt_set(asked))
     return Profile.from_json(made.to_json())  # rounded as if stored: a file and its fingerprint give the same numbers
 
 

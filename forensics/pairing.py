@@ -60,7 +60,12 @@ def keyed(file: AnswerFile, by: KeyKind) -> Table:
 
 def completion(file: AnswerFile, answer: Answer, request_digest: str) -> Completion:
     """A recorded answer as the answer to a request. Nothing says when it was received, so that none differs by that."""
-    error = f"recorded as failed ({file.path}:{answer.line})" if answer.finish == "error" else None
+    return recorded(file.path, answer, request_digest)
+
+
+def recorded(path: str, answer: Answer, request_digest: str) -> Completion:
+    """`completion` of an answer that no `AnswerFile` holds."""
+    error = f"recorded as failed ({path}:{answer.line})" if answer.finish == "error" else None
     return Completion(request_digest, answer.text, answer.finish, answer.tokens, error=error)
 
 

@@ -11,7 +11,18 @@ from numpy.typing import NDArray
 
 from ..types import Sample, Score, Unit, sha256
 from .answer_overlap import TEXT_FAMILIES, views
-from .base import RESAMPLES, Array, Texts, by_item, complete_texts, item_blocks, item_rows, point, relative, usable_texts
+from .base import (
+    RESAMPLES,
+    Array,
+    Texts,
+    by_item,
+    complete_texts,
+    item_blocks,
+    item_rows,
+    point,
+    relative,
+    usable_texts,
+)
 from .terms import presence
 
 BUCKETS = 1 << 17
