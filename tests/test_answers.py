@@ -16,7 +16,7 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from forensics.answers import AnswerFile, Limits, read_answers
+from forensics.answers import AnswerFile, Limits, each_answer, read_answers
 from forensics.errors import UsageError
 from forensics.pairing import UNRECORDED, item_keys, pair
 from forensics.types import Message, Sampling, sha256
@@ -248,6 +248,31 @@ def test_the_same_draw_given_twice_names_both_lines(write: Any) -> None:
         read_answers(path)
     file = read_answers(path, skip_bad=True)
     assert (len(file.answers), len(file.skipped)) == (4, 1)
+
+
+def test_one_at_a_time_they_are_the_same_answers(write: Any) -> None:
+    rows = [{"prompt": "p", "response": str(i), "sample": i} for i in range(3)]
+    path = write([*rows, rows[1], {"id": "x", "prompt": "a", "response": "r"}])
+    with pytest.raises(UsageError, match=r":4: sample 1 of the prompt is also at .*:2"):
+        list(each_answer(path))
+    assert tuple(each_answer(path, skip_bad=True)) == read_answers(path, skip_bad=True).answers
+    unnumbered = write([{"prompt": "p", "response": str(i)} for i in range(3)])
+    assert [a.text for a in each_answer(unnumbered)] == ["0", "1", "2"]
+    assert [a.sample for a in read_answers(unnumbered).answers] == [0, 1, 2]
+    with pytest.raises(UsageError, match="no answers in this file"):
+        list(each_answer(write(b"")))
+    with pytest.raises(UsageError, match="no such file"):
+        list(each_answer(path.parent / "missing"))
+
+
+def test_one_at_a_time_nothing_is_kept(write: Any) -> None:
+    path = write([{"prompt": f"p{i}", "response": "x" * 1000} for i in range(3000)])
+    tracemalloc.start()
+    for _ in each_answer(path):
+        pass
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1_000_000  # the answers are 3 MB
 
 
 def test_one_id_with_two_prompts_is_bad(write: Any) -> None:

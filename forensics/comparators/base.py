@@ -119,16 +119,16 @@ def item_rows(units: Sequence[Unit]) -> tuple[NDArray[np.intp], list[str]]:
     return np.array([row[u.item] for u in units], dtype=np.intp), items
 
 
-def item_blocks(units: Sequence[Unit], size: int = ITEMS) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Items in blocks of ``size``: the rows of the block's units, and which of its items each belongs to.
+def item_blocks(units: Sequence[Unit]) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Items in blocks of ``ITEMS``: the rows of the block's units, and which of its items each belongs to.
 
     The memory of who reads texts block by block does not grow with the number of items.
     """
     index, items = item_rows(units)
     order = np.argsort(index, kind="stable")
     starts = np.concatenate([[0], np.cumsum(np.bincount(index, minlength=len(items)))])
-    for first in range(0, len(items), size):
-        rows = order[starts[first] : starts[min(first + size, len(items))]]
+    for first in range(0, len(items), ITEMS):
+        rows = order[starts[first] : starts[min(first + ITEMS, len(items))]]
         yield rows, index[rows] - first
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from fingerprints import paragraphs, sentences, tokens, words
 from fingerprints.reading import Reading
-from fingerprints.tokenise import clean, pairs, prose
+from fingerprints.tokenise import clean, pairs, prose, split
 
 
 def marks(text: str) -> list[str]:
@@ -32,6 +32,33 @@ def marks(text: str) -> list[str]:
 )
 def test_words(text: str, expected: list[str]) -> None:
     assert words(text) == expected
+
+
+@given(st.text(st.characters(max_codepoint=127)) | st.text("aB1.,:'-_ !\"\n", max_size=40))
+def test_the_short_cuts_of_ascii_change_nothing(text: str) -> None:
+    cleaned = clean(text)
+    assert pairs(cleaned) == pairs(cleaned + " 東")[:-1]  # one Han character, and the Unicode pattern reads it all
+    assert clean(text + "\u200b") == cleaned
+
+
+def ends(chunk: str, following: str) -> bool:
+    core = chunk.rstrip("\"'”’»)]*_")
+    if not core or core[-1] not in ".!?…。！？":
+        return False
+    if core[-1] not in ".…":
+        return True
+    initial = len(core) == 2 and core[0].isupper() and core[0] != "I"
+    return not (following[0].islower() or initial or core.lower().lstrip('("') in ("dr.", "e.g.", "etc."))
+
+
+@given(st.lists(st.sampled_from('Dr. e.g. (e.g. A. I. etc.) go." No!? so... end…** 4. x 東京。 。」 ! ) .'.split())))
+def test_sentences_end_where_a_reading_word_by_word_says(chunks: list[str]) -> None:
+    found = [""] * bool(chunks)
+    for chunk, following in zip(chunks, [*chunks[1:], ""], strict=True):
+        found[-1] += f" {chunk}" if found[-1] else chunk
+        if following and ends(chunk, following):
+            found.append("")
+    assert list(split("  ".join(chunks))) == found
 
 
 def test_tokens_keep_runs_of_dots_and_hyphens_together() -> None:

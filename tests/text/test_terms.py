@@ -125,18 +125,18 @@ def test_the_value_lies_inside_its_interval() -> None:
         assert abs(middle - score.value) < 0.2 * (score.interval[1] - score.interval[0])
 
 
-def test_presence_is_what_a_vectoriser_says_and_leaves_the_kept_counts_alone() -> None:
+def test_terms_are_what_a_vectoriser_says() -> None:
     from sklearn.feature_extraction.text import HashingVectorizer
 
     from forensics.comparators.terms import TOKEN, counts, presence
 
-    texts = tuple(writers.answer("sam", k, words=400) for k in range(12))
-    before = counts(texts, 3).copy()
-    found = presence(texts, 3, 1 << 10)
-    after = counts(texts, 3)
-    assert (before != after).nnz == 0
-    assert before.sum() == after.sum()
-    direct = HashingVectorizer(
-        token_pattern=TOKEN, ngram_range=(1, 3), n_features=1 << 10, alternate_sign=False, norm=None, binary=True
-    )
-    assert (found != direct.transform(texts)).nnz == 0
+    odd = ("", "one", "Straße İstanbul — don't, 3.14!", "東京 は\nbig", "the the the the")
+    texts = (*odd, *(writers.answer("sam", k, words=400) for k in range(12)))
+    for ngram in (1, 3):
+        options = {"token_pattern": TOKEN, "ngram_range": (1, ngram), "alternate_sign": False, "norm": None}
+        direct = HashingVectorizer(**options).transform(texts)
+        found = counts(texts, ngram)
+        assert found.shape == direct.shape
+        assert (found != direct).nnz == 0
+        folded = HashingVectorizer(**options, n_features=1 << 10, binary=True).transform(texts)
+        assert (presence(texts, ngram, 1 << 10) != folded).nnz == 0
