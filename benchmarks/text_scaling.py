@@ -104,8 +104,8 @@ def measure(args: argparse.Namespace) -> None:
         seconds, clock = time.process_time() - start, time.perf_counter() - clock
         total, wall, grown = total + seconds, wall + clock, peak() - before
         print(
-            f"{len(part.units):8d} answers each  {name:18s} {seconds:8.2f} s ({clock:8.2f} by the clock)  {grown:+7.0f} MB "
-            f"{1e3 * grown / score.n if score.n else 0:8.2f} KB an item  {score.status}"
+            f"{len(part.units):8d} answers each  {name:18s} {seconds:8.2f} s ({clock:8.2f} by the clock)  "
+            f"{grown:+7.0f} MB {1e3 * grown / score.n if score.n else 0:8.2f} KB an item  {score.status}"
             + (f": {score.reason}" if score.reason else ""),
             flush=True,
         )

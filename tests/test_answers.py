@@ -252,7 +252,7 @@ def test_the_same_draw_given_twice_names_both_lines(write: Any) -> None:
 
 def test_one_at_a_time_they_are_the_same_answers(write: Any) -> None:
     rows = [{"prompt": "p", "response": str(i), "sample": i} for i in range(3)]
-    path = write([*rows, rows[1], {"id": "x", "prompt": "a", "response": "r"}])
+    path = write([*rows, rows[1], {"id": "x", "prompt": "a", "response": "r", "sample": 0}])
     with pytest.raises(UsageError, match=r":4: sample 1 of the prompt is also at .*:2"):
         list(each_answer(path))
     assert tuple(each_answer(path, skip_bad=True)) == read_answers(path, skip_bad=True).answers
