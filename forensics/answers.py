@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any
 
@@ -73,7 +74,7 @@ def each_answer(path: str | Path, *, skip_bad: bool = False, limits: Limits | No
 
 
 @contextmanager
-def _opened(reader: _Reader) -> Iterator[IO[bytes]]:
+def _opened(reader: _Reader) -> Iterator[BufferedReader]:
     """The reader's file; what goes wrong with it, or an empty one, is a `UsageError`."""
     target = Path(reader.path).expanduser()
     try:

@@ -21,7 +21,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..types import Column, Sample, Score, Status, Unit
+from ..types import Column, Sample, Score, Status, Unit, sha256
 
 Array = NDArray[np.float64]
 RESAMPLES = 999
@@ -265,7 +265,12 @@ def shortage(n: int, controls: int) -> str | None:
 
 def repetition(units: Sequence[Unit], answers: Sequence[str]) -> str | None:
     """Why the suspect's answers are no evidence: one of them is given to more than half of the items."""
-    given = Counter(text for _, text in {(u.item, a.strip().casefold()) for u, a in zip(units, answers, strict=True)})
+    # Hashes: the texts themselves, folded, would be as much memory as all of the suspect's answers.
+    said = {
+        (u.item, sha256(a.strip().casefold().encode("utf-8", "surrogatepass")))
+        for u, a in zip(units, answers, strict=True)
+    }
+    given = Counter(digest for _, digest in said)
     n_items = len({u.item for u in units})
     most = max(given.values(), default=0)
     if most > n_items / 2:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,7 +96,8 @@ def standardised(
     dropped; z is cut at ±4, because one odd answer must not carry a style. What is returned, 8 bytes a feature of an
     answer, is all that has to be held: every resample weighs all items anew.
     """
-    raw = [np.array([features_of(view(text)) for text in column]) for column in texts]
+    kind = np.dtype((np.float64, features_of("").shape))
+    raw = [_filled(kind, map(features_of, map(view, column)), len(column)) for column in texts]
     mean, spread = _moments(raw[1:])
     live = np.flatnonzero(spread > 1e-9)
     mean, spread = mean[live], spread[live]
@@ -103,14 +105,18 @@ def standardised(
     out = np.zeros((n_items, len(raw), len(live)))
     for party in range(len(raw)):
         z = (raw[party][:, live] - mean) / spread
-        raw[party] = raw[party][:0]  # its place is taken by what follows: two copies of everything are never held
+        raw[party] = np.empty((0, 0))  # two copies of everything are never held
         z = np.clip(np.nan_to_num(z, copy=False, nan=0.0), -4.0, 4.0, out=z)
         if n_items == len(index):
             out[index, party] = z
         else:
-            np.add.at(out, (index, party), z)
+            np.add.at(out[:, party], index, z)
             out[:, party] /= count
     return out
+
+
+def _filled(kind: Any, rows: Iterable[Array], n: int) -> Array:
+    return np.asarray(np.fromiter(rows, kind, n))
 
 
 def _moments(raw: list[Array]) -> tuple[Array, Array]:

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..types import Unit
-from .base import Array
 
 TOKEN = r"(?u)\w+|[^\w\s]"
 TERMS = 1 << 20
@@ -57,7 +56,7 @@ def presence(texts: Iterable[str], ngram: int, buckets: int) -> Any:
     return _sparse(rows, [np.ones(len(columns)) for columns in rows], buckets)
 
 
-def _sparse(columns: Sequence[Array], data: Sequence[Array], width: int) -> Any:
+def _sparse(columns: Sequence[NDArray[Any]], data: Sequence[NDArray[Any]], width: int) -> Any:
     from scipy.sparse import csr_matrix
 
     ends = np.cumsum([0, *map(len, columns)])
