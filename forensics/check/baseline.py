@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
+from ..audit import conditions_of as audit_conditions
 from ..audit import score_all
 from ..comparators import COMPARATORS
 from ..comparators.base import quick
@@ -19,6 +20,8 @@ from ..serial import load
 from ..store import Store
 from ..threads import single_threaded
 from ..types import Sample, canonical, sha256
+from ..verdict.calibrate import shipped_populations
+from ..verdict.combine import pick_population
 from .drift import changes
 from .record import SCHEMA_VERSION, Baseline, CheckRecord, Look, Release, Run, as_values
 
@@ -54,7 +57,9 @@ def identity_of(plan: Plan, store: Store) -> str:
     party = plan.party("suspect")
     assert party is not None
     told = [store.get(party.spec, r) for r in plan.requests]
-    return sha256(canonical([[r.digest, None if c is None else c.text] for r, c in zip(plan.requests, told, strict=True)]))
+    return sha256(
+        canonical([[r.digest, None if c is None else c.text] for r, c in zip(plan.requests, told, strict=True)])
+    )
 
 
 def read_baseline(path: Path) -> Baseline | Report:
@@ -66,7 +71,9 @@ def read_baseline(path: Path) -> Baseline | Report:
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:
-        raise UsageError(f"no such baseline: {path}; make one with forensics baseline update {path} --case CASE") from error
+        raise UsageError(
+            f"no such baseline: {path}; make one with forensics baseline update {path} --case CASE"
+        ) from error
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from error
     try:
@@ -86,6 +93,21 @@ def read_baseline(path: Path) -> Baseline | Report:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "the file"
         raise UsageError(f"{path} is neither a baseline nor a report.json: {where}: {first['msg'].lower()}") from error
+
+
+def read_check(path: Path) -> CheckRecord:
+    """What a check wrote with --record. Errors: `UsageError`."""
+    from pydantic import ValidationError
+
+    try:
+        found = load(CheckRecord, path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from error
+    except ValidationError as error:
+        raise UsageError(f"{path} is not the record of a check (forensics check --record FILE)") from error
+    if found.schema_version.partition(".")[0] != MAJOR:
+        raise UsageError(f"{path} has schema version {found.schema_version}, this tool reads version {MAJOR}")
+    return found
 
 
 def _sound(baseline: Baseline, path: Path) -> None:
@@ -119,17 +141,21 @@ def open_case(baseline: Baseline, path: Path, given: Path | None = None) -> Stor
 
 
 @single_threaded
-def release_of(cases: Sequence[Store]) -> tuple[Release, dict[str, Any]]:
-    """An accepted release from the cases of its runs, the first of which later releases are compared with; and the
-    conditions of its case. Errors: `UsageError` for runs of other conditions, or that nothing can be measured on."""
+def release_of(cases: Sequence[Store]) -> tuple[Release, dict[str, Any], str | None]:
+    """An accepted release from the cases of its runs, the first of which later releases are compared with; the
+    conditions of its case, and the population that speaks about it. Errors: `UsageError` for runs of other conditions,
+    or where nothing can be measured.
+    """
     plans = [stored_plan(case) for case in cases]
     first = gather(plans[0], cases[0])
     seed = plans[0].config.seed
     scores = score_all(first, [quick(COMPARATORS.load(n)(), 2) for n in COMPARATORS.names()], seed)
     levels = {s.comparator: s.value for s in scores if s.value is not None}
     if not levels:
-        raise UsageError(f"{cases[0].path}: no comparator could be measured on this case, so nothing can be compared with it")
-    runs = [_run(plans[0], cases[0], {name: 0.0 for name in levels})]
+        raise UsageError(
+            f"{cases[0].path}: no comparator could be measured on this case, so nothing can be compared with it"
+        )
+    runs = [_run(plans[0], cases[0], dict.fromkeys(levels, 0.0))]
     for plan, case in zip(plans[1:], cases[1:], strict=True):
         why = differs(conditions_of(plans[0]), conditions_of(plan))
         if why is not None:
@@ -140,8 +166,13 @@ def release_of(cases: Sequence[Store]) -> tuple[Release, dict[str, Any]]:
         runs.append(_run(plan, case, {n: c.value for n, c in moved.items() if c.value is not None}))
     names = [r.identity for r in runs]
     if len(set(names)) < len(names):
-        raise UsageError("two of the runs gave the very same answers: a run that is counted twice makes noise look small")
-    return Release(tuple(runs), as_values(levels)), conditions_of(plans[0])
+        raise UsageError(
+            "two of the runs gave the very same answers: a run that is counted twice makes noise look small"
+        )
+    wanted = plans[0].config.population
+    people, _ = pick_population(shipped_populations(), wanted, audit_conditions(plans[0], first))
+    named = wanted if wanted.endswith(".json") else None if people is None else people.name
+    return Release(tuple(runs), as_values(levels)), conditions_of(plans[0]), named
 
 
 def _run(plan: Plan, case: Store, values: Mapping[str, float]) -> Run:
@@ -151,7 +182,9 @@ def _run(plan: Plan, case: Store, values: Mapping[str, float]) -> Run:
 def same_answers(new: Sample, old: Sample, case: Store) -> None:
     """Errors: `UsageError` unless both cases hold the same answers of the reference and the controls."""
     if [u.request.digest for u in new.units] != [u.request.digest for u in old.units]:
-        raise UsageError(f"{case.path or 'the case'} asked other things than the baseline's case: they can't be compared")
+        raise UsageError(
+            f"{case.path or 'the case'} asked other things than the baseline's case: they can't be compared"
+        )
     for name, column in old.candidates.items():
         mine = new.candidates.get(name)
         told = [None if c is None else c.text for c in column]
@@ -162,19 +195,23 @@ def same_answers(new: Sample, old: Sample, case: Store) -> None:
             )
 
 
-def new_baseline(release: Release, conditions: dict[str, Any], case: Path, home: Path, *, alpha: float,
-                 planned: int | None) -> Baseline:  # fmt: skip
+def new_baseline(
+    release: Release, conditions: dict[str, Any], case: Path, home: Path, *, population: str | None, alpha: float,
+    planned: int | None,
+) -> Baseline:  # fmt: skip
     """A baseline with one release and no looks. Errors: `UsageError` for an alpha or plan that is none."""
     if not 0.0 < alpha < 1.0:
         raise UsageError(f"alpha lies between 0 and 1, not {alpha}")
     if planned is not None and planned < 1:
         raise UsageError(f"looks is at least 1, not {planned}")
     where = os.path.relpath(case.resolve(), home.resolve().parent)
-    return Baseline(SCHEMA_VERSION, "forensics-baseline", conditions, alpha, planned, where, (release,), (), __version__)
+    return Baseline(
+        SCHEMA_VERSION, "forensics-baseline", conditions, alpha, planned, where, population, (release,), (), __version__
+    )
 
 
 def with_look(baseline: Baseline, check: CheckRecord) -> Baseline:
-    """The same baseline with the check's look in its ledger; a release that was looked at before is not counted again."""
+    """The same baseline with the check's look in its ledger; a release that was looked at before counts once."""
     if check.baseline is None:
         raise UsageError("this check had no baseline, so it spent nothing: accept its release with --case instead")
     if any(look.identity == check.identity for look in baseline.looks):
@@ -189,7 +226,7 @@ def with_look(baseline: Baseline, check: CheckRecord) -> Baseline:
 
 
 def moved_on(baseline: Baseline, release: Release, case: Path, home: Path, check: CheckRecord | None) -> Baseline:
-    """The baseline with the next release as its current one. ``check``: the one it passed, which says how far it moved."""
+    """The baseline with the next release as its current one. ``check``: the one it passed, and how far it moved."""
     if check is not None and check.outcome == "pass" and check.changes:
         before = baseline.current.runs
         step = {}

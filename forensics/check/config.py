@@ -1,4 +1,4 @@
-"""The table ``[check]`` of forensics.toml, beside ``[audit]``: gates, baseline, and what alpha a new one starts with."""
+"""The table ``[check]`` of forensics.toml, beside ``[audit]``: gates, baseline, and a new one's alpha."""
 
 from __future__ import annotations
 

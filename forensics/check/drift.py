@@ -4,9 +4,9 @@
           = value(new) - value(previous) on the items that both answered                   (any other c)
     drift = llr(x + d) - llr(x)      x: the previous release's scores, llr: the population's fusion before its bounds
 
-Two things make a clean release move. *Items*: another set of prompts would have given another number; the bootstrap of
-d over items covers that. *Runs*: the same recipe with another seed gives another model; nothing that is done to one
-model's answers covers that. It is measured from clean runs of one release (`Noise`), and both must be exceeded.
+Two things make a clean release move. *Runs*: the same recipe with another seed gives another model, and nothing that is
+done to one model's answers shows by how much; it is measured from clean runs of one release, and is what a drift must
+exceed. *Items*: another set of prompts would have given another number; the bootstrap of d over items says how much.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ class Estimate:
 
     def detectable(self, gate: float) -> float:
         """The drift at which nine of ten builds fail at this gate."""
-        return max(gate, self.margin) + NINE_OF_TEN * max(self.spread, self.item_sd)
+        return max(gate, self.margin) + NINE_OF_TEN * self.spread
 
 
 def estimate(
@@ -183,17 +183,22 @@ def estimate(
     value = q(d) - mean_r q(d_r) over the m runs. Under the null (another run of the same release, runs normal) it has
     mean 0 and variance sigma^2 (1 + 1/m), so with s on f degrees of freedom value > t_f(1 - alpha) s sqrt(1 + 1/m) with
     probability alpha: Student's prediction interval. ``history``: (sum of squares, degrees of freedom) of sigma^2 from
-    earlier releases. Without two degrees of freedom the changes towards the controls stand in for runs (`placebo`).
+    earlier releases. Both releases were asked the same, so what the items add is part of sigma already.
+
+    Without two degrees of freedom the changes towards the controls stand in for runs (`placebo`); that rests on an
+    assumption, so there the bootstrap over items must be exceeded as well.
     """
     from scipy.stats import norm, t
 
-    own = np.array([read(r) for r in runs])
-    value = read({c: _value(x) for c, x in found.items()}) - float(own.mean())
-    noise = _noise(own, history) or placebo(read, found)
+    own = [read(r) for r in runs]
+    value = read({c: _value(x) for c, x in found.items()}) - sum(own) / len(own)
+    measured = clean_noise(own, history)
+    noise = measured or placebo(read, found)
     spread = noise.sd * math.sqrt(1.0 + 1.0 / len(own))
     item_sd = _item_sd(read, found)
-    release = float(t.ppf(1.0 - alpha, noise.df)) * spread
-    margin = max(release, float(norm.ppf(1.0 - alpha)) * item_sd)
+    margin = float(t.ppf(1.0 - alpha, noise.df)) * spread
+    if measured is None:
+        margin = max(margin, float(norm.ppf(1.0 - alpha)) * item_sd)
     return Estimate(value, margin, (value - margin, value + margin), noise, item_sd, len(own), alpha, spread)
 
 
@@ -202,9 +207,10 @@ def _value(change: Change) -> float:
     return change.value
 
 
-def _noise(own: Array, history: tuple[float, int]) -> Noise | None:
+def clean_noise(own: Sequence[float], history: tuple[float, int]) -> Noise | None:
+    """sigma from the clean runs of a release and what earlier releases add; None below two degrees of freedom."""
     squares, df = history
-    squares, df = squares + float(((own - own.mean()) ** 2).sum()), df + len(own) - 1
+    squares, df = squares + float(((np.array(own) - np.mean(own)) ** 2).sum()), df + len(own) - 1
     if df < MIN_DF:
         return None
     return Noise(math.sqrt(squares / df), df, "clean runs")

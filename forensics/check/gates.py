@@ -6,15 +6,14 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from ..errors import UsageError
-from ..types import WIRE
+from .record import GateResult, Outcome
 
-Outcome = Literal["pass", "fail", "inconclusive"]
 DEFAULT = ("llr>=1",)
 WITH_BASELINE = ("llr>=1", "drift>=0.5")
 FOR_DATA = ("style>=0",)
+CANARY = ("exact.p<=0.001",)  # where a key of planted secrets is given
 _FORM = re.compile(r"\s*([A-Za-z][\w.-]*?)\s*(>=|<=|>|<|==|=)\s*(\S+)\s*")
 EXAMPLES = "'llr>=1', 'drift>=0.5', 'drift.attribution>=0', 'exact.p<=0.001'"
 
@@ -32,20 +31,6 @@ class Gate:
     def kind(self) -> str:
         """llr, drift, style or exact."""
         return self.quantity.partition(".")[0]
-
-
-@dataclass(frozen=True, slots=True)
-class GateResult:
-    """What one gate came to. ``interval``: of the value, where it has one; ``detail``: why, in a sentence."""
-
-    __pydantic_config__ = WIRE
-
-    gate: str
-    outcome: Outcome
-    value: float | None
-    threshold: float
-    interval: tuple[float, float] | None
-    detail: str
 
 
 def parse_gate(text: str) -> Gate:

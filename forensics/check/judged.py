@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..record import ExactRecord, Report
-from .gates import Gate, GateResult, Outcome
-from .record import DriftRecord
+from .gates import Gate
+from .record import DriftRecord, GateResult, Outcome
 
 
 def judge_gate(gate: Gate, report: Report, drift: DriftRecord | None, new: str) -> GateResult:
@@ -21,7 +21,9 @@ def judge_gate(gate: Gate, report: Report, drift: DriftRecord | None, new: str) 
     return _llr(gate, report)
 
 
-def _result(gate: Gate, outcome: Outcome, value: float | None, interval: tuple[float, float] | None, why: str) -> GateResult:
+def _result(
+    gate: Gate, outcome: Outcome, value: float | None, interval: tuple[float, float] | None, why: str
+) -> GateResult:
     return GateResult(gate.text, outcome, value, gate.threshold, interval, why)
 
 
@@ -63,12 +65,16 @@ def _exact(gate: Gate, results: Sequence[ExactRecord]) -> GateResult:
             and (r.test == test if test else r.test != "combined")]  # fmt: skip
     if not rows:
         tests = test or "exact"
-        return _result(gate, "inconclusive", None, None, f"the case holds no {tests} result: run forensics exact … --case")
+        return _result(
+            gate, "inconclusive", None, None, f"the case holds no {tests} result: run forensics exact … --case"
+        )
     if what == "p":
         best = min(rows, key=lambda r: r.p or 0.0)
         value = min(1.0, (best.p or 0.0) * len(rows))
         many = f", times {len(rows)} tests" if len(rows) > 1 else ""
-        return _result(gate, "fail" if value <= gate.threshold else "pass", value, None, f"{best.test}: p = {best.p:.3g}{many}")
+        return _result(
+            gate, "fail" if value <= gate.threshold else "pass", value, None, f"{best.test}: p = {best.p:.3g}{many}"
+        )
     best = max(rows, key=lambda r: r.e or 0.0)
     value = (best.e or 0.0) / len(rows)  # a mean of e-values is one, and at least the largest over their number
     return _result(gate, "fail" if value >= gate.threshold else "pass", value, None, f"{best.test}: e = {best.e:.3g}")
@@ -80,6 +86,7 @@ def _style(gate: Gate, report: Report) -> GateResult:
         why = "attribution was not measured" if e is None else e.reason or "attribution was not measured"
         return _result(gate, "inconclusive", None, None, why)
     edge = dict(e.background.quantiles)["0.975"]
-    said = f"attribution {e.value:+.3g} {e.unit}, interval {e.interval[0]:+.3g} to {e.interval[1]:+.3g}; controls in the reference's place reach {edge:+.3g}"
+    ends = f"attribution {e.value:+.3g} {e.unit}, interval {e.interval[0]:+.3g} to {e.interval[1]:+.3g}"
+    said = f"{ends}; controls in the reference's place reach {edge:+.3g}"
     beyond = e.interval[0] > max(edge, 0.0)
     return _result(gate, "fail" if e.value >= gate.threshold and beyond else "pass", e.value, e.interval, said)

@@ -9,10 +9,24 @@ from typing import Any, Literal
 from ..record import VerdictRecord
 from ..serial import indented
 from ..types import WIRE
-from .gates import GateResult, Outcome
 
 SCHEMA_VERSION = "1.0"
+Outcome = Literal["pass", "fail", "inconclusive"]
 Values = tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GateResult:
+    """What one gate came to. ``interval``: of the value, where it has one; ``detail``: why, in a sentence."""
+
+    __pydantic_config__ = WIRE
+
+    gate: str
+    outcome: Outcome
+    value: float | None
+    threshold: float
+    interval: tuple[float, float] | None
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +71,8 @@ class Look:
 @dataclass(frozen=True, slots=True)
 class Baseline:
     """What later releases are compared with. ``case``: the current release's case, relative to the baseline's file;
-    ``conditions``: what a check must have in common with it; ``planned``: how many looks ``alpha`` is spread over,
+    ``conditions``: what a check must have in common with it; ``population``: the one that speaks about the release;
+    ``planned``: how many looks ``alpha`` is spread over,
     None for a series without end; ``releases``: the accepted ones, the current one last."""
 
     __pydantic_config__ = WIRE
@@ -68,6 +83,7 @@ class Baseline:
     alpha: float
     planned: int | None
     case: str | None
+    population: str | None
     releases: tuple[Release, ...]
     looks: tuple[Look, ...] = ()
     tool: str = ""
@@ -84,9 +100,9 @@ class Baseline:
 
 @dataclass(frozen=True, slots=True)
 class DriftRecord:
-    """One drift, or why there is none. ``interval``: at level ``alpha`` one-sided, the wider of what other items and
-    other runs would do; ``margin``: its half-width, which a drift must exceed to be more than noise; ``detectable``:
-    the drift at which nine of ten builds would fail its gate (or a gate of 0)."""
+    """One drift, or why there is none. ``margin``: what noise explains at the look's level, one-sided; ``interval``:
+    value -/+ margin; ``run_sd``: of one clean run around its release, ``item_sd``: of the value over other prompts;
+    ``detectable``: the drift at which nine of ten builds would fail its gate (or a gate of 0)."""
 
     __pydantic_config__ = WIRE
 

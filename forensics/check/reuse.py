@@ -74,9 +74,7 @@ def collect_release(
     return asyncio.run(_collect(config, store, source, progress, load_suite(config.suite)))
 
 
-async def _collect(
-    config: AuditConfig, store: Store, source: Store | None, progress: Listener, suite: Suite
-) -> Plan:
+async def _collect(config: AuditConfig, store: Store, source: Store | None, progress: Listener, suite: Suite) -> Plan:
     specs = config.specs()
     shared = {} if source is None else _shared(stored_plan(source), config, suite)
     fix_protocol(store, config, suite.name, suite.digest)
@@ -105,9 +103,13 @@ def _shared(theirs: Plan, config: AuditConfig, suite: Suite) -> dict[str, ModelS
     own, other = config.fixed, theirs.config.fixed
     for name in ("seed", "temperature", "max_tokens"):
         if getattr(own, name) != getattr(other, name):
-            raise UsageError(f"the reference case was collected with {name} {getattr(other, name)}, not {getattr(own, name)}")
+            raise UsageError(
+                f"the reference case was collected with {name} {getattr(other, name)}, not {getattr(own, name)}"
+            )
     if theirs.suite_digest != suite.digest:
-        raise UsageError(f"the reference case was collected with suite {theirs.suite} ({theirs.suite_digest[:8]}), not {suite.name}")
+        raise UsageError(
+            f"the reference case was collected with suite {theirs.suite} ({theirs.suite_digest[:8]}), not {suite.name}"
+        )
     known = {str(p.spec): p.name for p in theirs.parties if p.name != "suspect"}
     found = {name: spec for name, spec in config.specs().items() if name != "suspect" and known.get(str(spec)) == name}
     if "reference" not in found:

@@ -1,8 +1,8 @@
 """The check: audit a release, measure its drift since the previous one, judge the gates.
 
-    case of the release (its own answers; the reference's from the baseline's case) -> report
-    that case + the baseline's case -> drift, with the noise of items and of runs
-    report + drift -> one outcome a gate -> 0, 1 or 3
+case of the release (its own answers; the reference's from the baseline's case) -> report
+that case + the baseline's case -> drift, with the noise of items and of runs
+report + drift -> one outcome a gate -> 0, 1 or 3
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from ..config import AuditConfig
 from ..errors import UsageError
 from ..plan import gather, stored_plan
 from ..record import Report, sig
+from ..recorded import import_files
 from ..store import Store
 from ..threads import single_threaded
 from ..types import Listener, silent
 from ..verdict.calibrate import Population, load_population
 from .baseline import conditions_of, differs, identity_of, same_answers
-from .drift import Change, changes, changes_between, estimate, reading
-from .gates import EXIT, Gate, GateResult, overall
+from .drift import Change, Reading, changes, changes_between, estimate, reading
+from .gates import EXIT, Gate, overall
 from .judged import judge_gate
 from .record import SCHEMA_VERSION, Against, Baseline, CheckRecord, DriftRecord, Release, Run, as_values
 from .reuse import collect_release
@@ -53,7 +54,10 @@ def check(
     and `UsageError` where baseline and release were not made under the same conditions.
     """
     source = source or (None if previous is None else previous.case)
-    collect_release(config, store, source, progress)
+    if all(spec.provider == "file" for spec in config.specs().values()):
+        import_files(config, store, progress)
+    else:
+        collect_release(config, store, source, progress)
     if extra is not None:
         extra(store)
     return assess(store, gates, previous=previous, population=config.population, progress=progress)
@@ -78,14 +82,17 @@ def assess(
     if previous is not None and against is not None:
         found = _changes(store, report, previous)
         people = _population(report)
+        unmeasured = {e.comparator: e.reason for e in report.evidence if e.reason}
+        level = against.level / max(1, sum(g.kind == "drift" for g in gates))  # several gates share the look's level
         for name in _quantities(gates, found):
-            drift[name] = _drift(name, found, previous.baseline, people, against.level, _gate_of(gates, name))
+            drift[name] = _drift(name, found, previous.baseline, people, level, _gate_of(gates, name), unmeasured)
     results = tuple(judge_gate(g, report, drift.get(_name(g)), NEW) for g in gates)
     outcome = overall(results)
     return CheckRecord(
         schema_version=SCHEMA_VERSION, kind="forensics-check", outcome=outcome, exit_code=EXIT[outcome],
         suspect=plan.config.suspect, reference=plan.config.reference, gates=results, verdict=report.verdict,
-        drift=tuple(drift.values()), baseline=against, case=None if store.path is None else str(store.path), identity=identity,
+        drift=tuple(drift.values()), baseline=against, case=None if store.path is None else str(store.path),
+        identity=identity,
         report=report.digest, changes=as_values({n: c.value for n, c in found.items() if c.value is not None}),
         notes=_notes(previous),
     ), report  # fmt: skip
@@ -98,11 +105,12 @@ def from_report(report: Report, file: str) -> Previous:
     controls = [p.spec for p in report.parties if p.role == "control"]
     manifest = report.manifest
     conditions = {"suite": manifest.get("suite"), "suite_digest": manifest.get("suite_digest"),
-                  "reference": parties.get("reference"), "controls": controls, "seed": manifest.get("seed")}  # fmt: skip
+                  "reference": parties.get("reference"), "controls": controls,
+                  "seed": manifest.get("seed")}  # fmt: skip
     run = Run(parties.get("suspect", ""), report.digest, str(manifest.get("chain_head", "")),
-              as_values({name: 0.0 for name in levels}))  # fmt: skip
+              as_values(dict.fromkeys(levels, 0.0)))  # fmt: skip
     release = Release((run,), as_values(levels))
-    baseline = Baseline(SCHEMA_VERSION, "forensics-baseline", conditions, 0.05, None, None, (release,))
+    baseline = Baseline(SCHEMA_VERSION, "forensics-baseline", conditions, 0.05, None, None, None, (release,))
     return Previous(file, baseline, None, report)
 
 
@@ -154,9 +162,9 @@ def _gate_of(gates: Sequence[Gate], quantity: str) -> float:
 
 def _drift(
     quantity: str, found: Mapping[str, Change], baseline: Baseline, population: Population | None, level: float,
-    gate: float,
+    gate: float, why: Mapping[str, str],
 ) -> DriftRecord:  # fmt: skip
-    levels = _read_by(quantity, found, baseline.current, population)
+    levels = _read_by(quantity, found, baseline.current, population, why)
     unit = "llr" if quantity == "drift" else (found[quantity].unit if quantity in found else "")
     if isinstance(levels, str):
         return _none(quantity, unit, levels)
@@ -165,7 +173,7 @@ def _drift(
     runs = [dict(r.values) for r in baseline.current.runs]
     if not all(set(levels) <= set(r) for r in runs):
         return _none(quantity, unit, "the baseline's runs were not measured by all of these comparators")
-    made = estimate(read, used, runs, _history(baseline, read, set(levels)), level)
+    made = estimate(read, used, runs, history(baseline, read, set(levels)), level)
     return DriftRecord(
         quantity=quantity, unit=unit, value=sig(made.value), interval=(sig(made.interval[0]), sig(made.interval[1])),
         margin=sig(made.margin), n=min(c.n for c in used.values()), run_sd=sig(made.noise.sd), run_df=made.noise.df,
@@ -178,14 +186,18 @@ def _none(quantity: str, unit: str, reason: str) -> DriftRecord:
 
 
 def _read_by(
-    quantity: str, found: Mapping[str, Change], current: Release, population: Population | None
+    quantity: str,
+    found: Mapping[str, Change],
+    current: Release,
+    population: Population | None,
+    why: Mapping[str, str],
 ) -> dict[str, float] | str:
     """The previous release's levels of the comparators that a quantity reads, or why it can't be read."""
     levels = dict(current.levels)
     if quantity != "drift":
         change = found.get(quantity)
         if change is None or quantity not in levels:
-            return f"{quantity} was not measured on both releases"
+            return why.get(quantity) or f"{quantity} was not measured on the previous release"
         return {quantity: levels[quantity]} if change.value is not None else change.reason
     if population is None:
         return "no population speaks about this case, so there is no llr that could have moved; gate drift.COMPARATOR"
@@ -196,7 +208,7 @@ def _read_by(
     return {c: levels[c] for c in columns}
 
 
-def _history(baseline: Baseline, read: Any, needs: set[str]) -> tuple[float, int]:
+def history(baseline: Baseline, read: Reading, needs: set[str]) -> tuple[float, int]:
     """Sum of squares and degrees of freedom of one run's variance, from earlier releases: their runs, and the steps by
     which releases passed (a step over m runs has variance sigma^2 (1 + 1/m))."""
     squares, df = 0.0, 0
