@@ -14,7 +14,7 @@ DEFAULT = ("llr>=1",)
 WITH_BASELINE = ("llr>=1", "drift>=0.5")
 FOR_DATA = ("style>=0",)
 CANARY = ("exact.p<=0.001",)  # where a key of planted secrets is given
-_FORM = re.compile(r"\s*([A-Za-z][\w.-]*?)\s*(>=|<=|>|<|==|=)\s*(\S+)\s*")
+_FORM = re.compile(r"\s*([A-Za-z][\w.-]*?)\s*(>=|<=|>|<|==|=)\s*([^\s=<>]\S*)\s*")
 EXAMPLES = "'llr>=1', 'drift>=0.5', 'drift.attribution>=0', 'exact.p<=0.001'"
 
 

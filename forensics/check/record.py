@@ -72,8 +72,8 @@ class Look:
 class Baseline:
     """What later releases are compared with. ``case``: the current release's case, relative to the baseline's file;
     ``conditions``: what a check must have in common with it; ``population``: the one that speaks about the release;
-    ``planned``: how many looks ``alpha`` is spread over,
-    None for a series without end; ``releases``: the accepted ones, the current one last."""
+    ``planned``: how many looks ``alpha`` is spread over, None for a series without end; ``releases``: the accepted
+    ones, the current one last."""
 
     __pydantic_config__ = WIRE
 
