@@ -112,7 +112,7 @@ def markdown(check: CheckRecord, report: Report | None = None, *, max_bytes: int
 def _gates(c: CheckRecord) -> str:
     rows = []
     for g in c.gates:
-        cells = (f"{MARKS[g.outcome]} {WORDS[g.outcome]}", f"`{g.gate}`", _number(g.value), _pair(g.interval))
+        cells = (f"{MARKS[g.outcome]} {WORDS[g.outcome]}", escape(g.gate), _number(g.value), _pair(g.interval))
         rows.append("| " + " | ".join((*cells, escape(g.detail))) + " |")
     return "\n".join(["| outcome | gate | value | interval | why |", "| --- | --- | ---: | ---: | --- |", *rows])
 

@@ -306,14 +306,17 @@ class Dying(BaseHTTPRequestHandler):
     left = 0
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if "messages" not in body:  # no raw prompts here
+            self.do_GET()
+            return
         type(self).left -= 1
         if type(self).left < 0:
             self.send_response(503)
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
-        asked = json.loads(body)["messages"][-1]["content"]
+        asked = body["messages"][-1]["content"]
         said = {"message": {"role": "assistant", "content": f"An answer to {asked}"}, "finish_reason": "stop"}
         data = json.dumps({"id": "x", "model": "m", "choices": [{"index": 0, **said}]}).encode()
         self.send_response(200)
@@ -336,7 +339,8 @@ def test_an_endpoint_that_dies_in_the_middle_is_resumed(lab: Path, tmp_path: Pat
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         spec = f"api/lab/m?base_url=http://127.0.0.1:{server.server_port}/v1&retries=0"
-        args = ["check", "--config", "forensics.toml", "-S", spec, "--gate", "llr>=1", "--case", str(tmp_path / "r.case"),
+        case = str(tmp_path / "r.case")
+        args = ["check", "--config", "forensics.toml", "-S", spec, "--gate", "llr>=1", "--case", case,
                 "--reference-case", "run1.case", "--junit", str(tmp_path / "j.xml"), "-q"]  # fmt: skip
         Dying.left = 25
         stopped = run(*args, cwd=lab, NO_PROXY="127.0.0.1")
@@ -379,7 +383,7 @@ def test_names_can_not_break_out_of_the_views(lab: Path) -> None:
     hostile = replace(found, suspect=evil, gates=tuple(replace(g, detail=evil, gate=evil) for g in found.gates))
     line = checked.annotation(hostile)
     assert "\n" not in line
-    assert line.count("::") == 3 or "%0A" not in line.replace("%250A", "")
+    assert "%0A" not in line.replace("%250A", "")
     xml = JUnitXml.fromstring(checked.junit(hostile).encode())
     assert xml.tests == 1
     text = checked.markdown(hostile)
