@@ -4,8 +4,9 @@
     python tools/check_example.py simulate N -o DIR  N clean re-runs with other seeds, and some with R's outputs in them
     python tools/check_example.py report DIR         false alarms and detections of these, as docs/check.md has them
 
-All are the zoo's base fine-tuned for 60 steps on 1,200 answers of one author's own text; a share of them is
-sampled from the zoo's teacher instead. Clean re-runs differ in the seed alone: other texts of the same author, in another order.
+All are the zoo's base fine-tuned for 60 steps on 1,200 answers of one author's own text; a share of them is sampled
+from the zoo's teacher instead. Clean re-runs differ in the seed alone: other texts of the same author, in another
+order.
 """
 
 from __future__ import annotations
