@@ -53,7 +53,8 @@ def check(
     default. ``extra``: called with the store before it is judged (a canary test). Errors: as `forensics.audit.audit`,
     and `UsageError` where baseline and release were not made under the same conditions.
     """
-    source = source or (None if previous is None else previous.case)
+    if source is None and previous is not None:
+        source = previous.case
     if all(spec.provider == "file" for spec in config.specs().values()):
         import_files(config, store, progress)
     else:

@@ -60,7 +60,7 @@ def previous(lab: Path, b: Baseline | None = None) -> Iterator[Previous]:
 def checked_release(lab: Path, spec: str, b: Baseline | None = None, store: Store | None = None) -> CheckRecord:
     config = AuditConfig(spec, "toy/ref", CONTROLS, suite=str(lab / "small.jsonl"))
     with previous(lab, b) as p:
-        return check(config, parse_gates(GATES), store=store or Store(None), previous=p)[0]
+        return check(config, parse_gates(GATES), store=Store(None) if store is None else store, previous=p)[0]
 
 
 def test_a_clean_release_passes_and_one_that_copies_fails(lab: Path) -> None:
@@ -278,9 +278,6 @@ def test_from_nothing_to_the_second_release(lab: Path, tmp_path: Path) -> None:
     first = run(*args, "-S", clean(1), "--gate", "llr>=1", "--case", "r1.case", cwd=tmp_path)
     assert first.returncode == 3  # no baseline is needed where nothing is gated on drift; no population speaks of toys
     assert "--case" in one_line(run("baseline", "update", "baseline.json", cwd=tmp_path), 2)
-    made = run("baseline", "update", "baseline.json", "--case", "r1.case", "--run", str(lab / "run2.case"), "-q",
-               cwd=tmp_path)  # fmt: skip
-    assert "holds other answers" in one_line(made, 2) or made.returncode == 0  # toys answer alike: the same bytes
     runs = [part for n in (2, 3, 4) for part in ("--run", str(lab / f"run{n}.case"))]
     made = run("baseline", "update", "baseline.json", "--case", "r1.case", *runs, "--restart", cwd=tmp_path)
     assert made.returncode == 0, made.stderr
