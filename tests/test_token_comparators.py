@@ -19,7 +19,7 @@ from forensics.comparators.error_overlap import ErrorOverlap, capa, excess, same
 from forensics.comparators.memorisation import Memorisation, hardest
 from forensics.comparators.next_token_divergence import NextTokenDivergence, measured
 from forensics.comparators.provenance import provenance, sentences
-from forensics.comparators.residual_correlation import correlations, spearman
+from forensics.comparators.residual_correlation import _context, correlations, spearman
 from forensics.comparators.scored import agree, common_starts, leading, spans
 from forensics.plan import gather, stored_plan
 from forensics.types import Completion, Message, Request, Sample, Score, TokenLogprob, Unit
@@ -66,6 +66,13 @@ def test_scoring_asks_for_five_alternatives_and_the_reference_reads_itself(case:
     # The base lists next tokens and writes texts: their change is what attribution reads.
     families = {u.family for u, c in zip(sample.units, sample.base or (), strict=True) if c is not None}
     assert families == {"first-token", "writing"}
+
+
+def test_the_base_itself_inherited_nothing() -> None:
+    rng = np.random.default_rng(2)
+    values = rng.normal(size=(5, 8))
+    assert np.array_equal(_context(np.vstack([values[-1], values]), 5), np.zeros(4))
+    assert np.abs(_context(np.vstack([values[0] + 1.0, values]), 5)).min() > 0
 
 
 def test_accepted_answers_are_carried_but_never_part_of_what_is_asked() -> None:

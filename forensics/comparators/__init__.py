@@ -17,6 +17,7 @@ COMPARATORS = Registry(
         "next-token-divergence": "forensics.comparators.next_token_divergence:NextTokenDivergence",
         "residual-correlation": "forensics.comparators.residual_correlation:ResidualCorrelation",
         "cross-likelihood": "forensics.comparators.cross_likelihood:CrossLikelihood",
+        "runner-up": "forensics.comparators.runner_up:RunnerUp",
         "memorisation": "forensics.comparators.memorisation:Memorisation",
         "divergence-tokens": "forensics.comparators.divergence_tokens:DivergenceTokens",
     },

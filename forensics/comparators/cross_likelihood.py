@@ -46,21 +46,25 @@ class CrossLikelihood:
 
     def compare(self, sample: Sample, rng: np.random.Generator) -> Score:
         """See the class; needs prompt scoring by the suspect, and by the base or at least two controls."""
-        authors = list(sample.candidates)
+        closeness = self.gains(sample)
+        if isinstance(closeness, str):
+            return abstain(self.name, "unsupported", closeness)
+        ablations = self._ablations(sample, closeness) if self.ablate else {}
+        return relative(self.name, closeness, list(sample.candidates), rng, trim=self.trim, resamples=self.resamples,
+                        ablations=ablations)  # fmt: skip
+
+    def gains(self, sample: Sample) -> Array | str:
+        """c ``(n_items, 1 + K)``, reference first, nats per byte; or why they can't be measured."""
         if not any(s == "suspect" for s, _ in sample.likelihoods):
-            return abstain(self.name, "unsupported", "the suspect can't score given answers (no prompt scoring)")
+            return "the suspect can't score given answers (no prompt scoring)"
         own, behind = [], []
-        for author in authors:
+        for author in sample.candidates:
             standing = stand_ins(sample, author)
             if not standing:
-                why = "no base, and fewer than two controls that can score given answers stand in for it"
-                return abstain(self.name, "unsupported", why)
+                return "no base, and fewer than two controls that can score given answers stand in for it"
             own.append(self._rates(sample, "suspect", author))
             behind.append(np.mean([self._rates(sample, s, author) for s in standing], axis=0))
-        closeness, _ = by_item(sample.units, np.stack(own, axis=1) - np.stack(behind, axis=1))
-        ablations = self._ablations(sample, closeness) if self.ablate else {}
-        return relative(self.name, closeness, authors, rng, trim=self.trim, resamples=self.resamples,
-                        ablations=ablations)  # fmt: skip
+        return by_item(sample.units, np.stack(own, axis=1) - np.stack(behind, axis=1))[0]
 
     def _rates(self, sample: Sample, scorer: str, author: str) -> Array:
         return rates(sample.likelihoods.get((scorer, author)), sample.candidates[author], self.min_bytes)

@@ -90,6 +90,8 @@ def _context(values: Array, n: int) -> Array:
     pairs += [(j, [k for k in controls if k != j]) for j in controls]
     panel = np.stack([values[others].mean(axis=0) for _, others in pairs])
     mine = values[0] - (values[n] if len(values) > n else panel)
+    if len(values) > n and not np.ptp(np.round(mine, 9)):
+        return np.zeros(n - 1)  # the base itself: nothing was inherited from anybody
     rho = spearman(np.broadcast_to(mine, panel.shape), values[[j for j, _ in pairs]] - panel)
     out[0] = rho[: len(controls)].mean()
     out[1:] = rho[len(controls) :]

@@ -44,7 +44,8 @@ SUITES = {"llama": "zoo", "neox": "zoo", "smollm2": "quick"}
 CAPS = Capabilities(top_k=-1, prompt_scoring=True, full_logits=True, weights=True, seed=True, logprob_kind="raw")
 FULL, FIVE = "next-token-divergence, whole vocabulary", "next-token-divergence, top 5"
 TEXT = ("answer-overlap", "over-represented", "attribution", "opening-style", "relative-mmd")
-TOKENS = ("next-token-divergence", "residual-correlation", "cross-likelihood", "memorisation", "divergence-tokens")
+TOKENS = ("next-token-divergence", "residual-correlation", "cross-likelihood", "runner-up", "memorisation",
+          "divergence-tokens")  # fmt: skip
 GRID = (0.03, 0.1, 0.3, 1.0, 3.0)  # strengths of the regularisation, chosen inside each fold
 RESAMPLES = 19  # only values are kept
 Progress = Callable[[str], None]

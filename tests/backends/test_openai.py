@@ -18,7 +18,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from forensics.backends import open_backend
@@ -33,6 +33,8 @@ from forensics.errors import AuthError, ProtocolError, RateError, UnavailableErr
 from forensics.spec import parse_spec
 from forensics.types import Capabilities, Completion, Message, ModelSpec, Reply, Request, Sampling, TokenLogprob, sha256
 
+# A starved machine may take any time for any of these; what hangs is stopped by whoever runs the tests.
+UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 KEY = "sk-proj-a-secret-that-is-long-enough"
 ASK = (Message("system", "Be brief."), Message("user", "Hello"))
 CHAT = Request("p", "i", ASK, None, Sampling(0.7, 0.9, 12, 5), top_logprobs=3)
@@ -370,12 +372,14 @@ class TestScoring:
 
 
 class TestFuzz:
+    @UNTIMED
     @given(st.binary(max_size=200))
     def test_arbitrary_bytes(self, raw: bytes) -> None:
         for request in (CHAT, RAW, SCORE):
             with contextlib.suppress(ProtocolError):
                 assert isinstance(parse(raw, request), Completion)
 
+    @UNTIMED
     @given(st.data())
     def test_mutated_answers(self, data: st.DataObject) -> None:
         junk = st.recursive(
@@ -405,6 +409,7 @@ class TestFuzz:
                 assert all(value <= 0 for _, value in token.top)
                 assert [v for _, v in token.top] == sorted((v for _, v in token.top), reverse=True)
 
+    @UNTIMED
     @given(st.text(max_size=40))
     def test_any_retry_after(self, value: str) -> None:
         wait = retry_after({"retry-after": value, "retry-after-ms": value}, datetime.now(UTC))
