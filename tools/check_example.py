@@ -58,7 +58,8 @@ def make(seed: int, share: float, folder: Path) -> None:
 def check(name: str, case: Path, releases: Path, source: Path | None, *more: str) -> int:
     """``forensics check`` on one release, from the repository's root, without a baseline."""
     spec = f"zoo/{name}?from={releases.relative_to(HOME) if releases.is_relative_to(HOME) else releases}"
-    args = ["check", "--config", "examples/ci/forensics.toml", "-S", spec, "--gate", "llr>=1", "--case", str(case)]
+    parties = ["-R", "zoo/teacher", "-B", "zoo/base", *(f"-Czoo/control-{c}" for c in "abc"), "--suite", "zoo"]
+    args = ["check", *parties, "-S", spec, "--gate", "llr>=1", "--case", str(case)]
     args += ["--reference-case", str(source)] if source else []
     done = subprocess.run([sys.executable, "-m", "forensics.cli", *args, "-q", *more], cwd=HOME, check=False)
     if done.returncode not in (0, 1, 3):

@@ -14,6 +14,7 @@ import yaml
 from junitparser import JUnitXml
 from toy_lab import TAUGHT
 
+pytestmark = pytest.mark.slow  # whole processes, one after another
 ROOT = Path(__file__).parents[2]
 ACTION = yaml.safe_load((ROOT / ".github/actions/audit/action.yml").read_text())
 

@@ -58,6 +58,7 @@ def moved_to_decoys(key: dict[str, object]) -> list[tuple[str, str]]:
     return [(f"{p} ", text) for p, text in planted(key, True)]
 
 
+@pytest.mark.slow
 def test_chance_hits_keep_the_level(key: dict[str, object], tmp_path: Path) -> None:
     """Data sets that name a candidate at random: P(p <= .05) <= .05, by 300 simulated sets."""
     rng = random.Random(1)
@@ -82,6 +83,7 @@ def test_both_lanes_end_in_one_outcome(key: dict[str, object], lab: Path, tmp_pa
     assert report.verdict.llr is None
 
 
+@pytest.mark.slow
 def test_the_references_own_answers_are_its_style(lab: Path, tmp_path: Path) -> None:
     """Toys of the reference's habits, and of nobody's: the gate tells them apart."""
     import asyncio

@@ -40,6 +40,7 @@ def pytest_run(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("args", [(), ("-n", "2")])
 def test_the_fixtures(lab: Path, tmp_path: Path, args: tuple[str, ...]) -> None:
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
