@@ -83,4 +83,5 @@ def test_the_shipped_files_are_what_their_tool_says() -> None:
     b = read_baseline(CI / "baseline.json")
     assert isinstance(b, Baseline)
     assert (len(b.current.runs), b.planned) == (tool.RUNS, tool.LOOKS)
-    assert sum(p.stat().st_size for p in CI.rglob("*") if p.is_file()) < 5_000_000
+    # The case holds the alternatives of every scored token.
+    assert sum(p.stat().st_size for p in CI.rglob("*") if p.is_file()) < 10_000_000
