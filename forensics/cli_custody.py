@@ -30,7 +30,7 @@ MARKS = {"ok": "✓", "open": "○"}
 
 @guarded
 def verify(
-    source: Annotated[Path, typer.Argument(help="A case file, or a report.json.", metavar="CASE|report.json")],
+    sources: Annotated[list[Path], typer.Argument(help="Case files, or a report.json.", metavar="CASE|report.json...")],
     case: Annotated[Path | None, typer.Option("--case", help="The case that the report was made from.")] = None,
     report: Annotated[Path | None, typer.Option("--report", help="The report.json that the case must give.")] = None,
     manifest: Annotated[Path | None, typer.Option("--manifest", help="The manifest, signed or not.")] = None,
@@ -39,6 +39,23 @@ def verify(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no remarks.")] = False,
 ) -> int:
     """Recompute every hash and every number. Exit 0, 3 if some could not be recomputed, 5 if anything differs."""
+    if len(sources) == 1:
+        return _verify(sources[0], case, report, manifest, key, json, quiet)
+    if json or any(option is not None for option in (case, report, manifest, key)):
+        raise UsageError(
+            "several files at once are verified by themselves: no --case, --report, --manifest, --key or --json"
+        )
+    codes = []
+    for source in sources:
+        say(f"{source}:")
+        codes.append(_verify(source, None, None, None, None, False, quiet))
+    return max(codes)
+
+
+def _verify(
+    source: Path, case: Path | None, report: Path | None, manifest: Path | None, key: Path | None, json: bool,
+    quiet: bool,
+) -> int:  # fmt: skip
     from .attest import needs_cryptography
     from .verify import Sources
     from .verify import verify as run

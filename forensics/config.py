@@ -158,7 +158,8 @@ def _from_file(path: str | Path) -> dict[str, Any]:
     section: Any = data
     for name in ("tool", "forensics") if Path(path).name == "pyproject.toml" else ():
         section = section.get(name, {}) if isinstance(section, dict) else None
-    section = section.get("audit", section) if isinstance(section, dict) else None
+    if isinstance(section, dict):
+        section = section.get("audit", {key: value for key, value in section.items() if key != "check"})
     if not isinstance(section, dict):
         raise UsageError(f"{path}: [audit] must be a table")
     return dict(section)

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from examples import FOLDER
 
+from examples import FOLDER
 from forensics import zoo
 from forensics.zoo import train
 from forensics.zoo.prompts import training

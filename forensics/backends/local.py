@@ -227,11 +227,22 @@ class HfBackend(LocalBackend):
 
 
 class ZooBackend(LocalBackend):
-    """``zoo/<name>``: one of the small models of known lineage that ship with the package."""
+    """``zoo/<name>``: one of the small models of known lineage that ship with the package; with ``?from=DIR`` one that
+    was made by the same code (its recipe.json lies beside it), so that the zoo's population speaks about it."""
+
+    known: ClassVar[tuple[str, ...]] = (*LocalBackend.known, "from")
 
     def _locate(self) -> Source:
         from .. import zoo
 
+        home = self.spec.option("from")
+        if home is not None:
+            folder = Path(home).expanduser() / self.spec.name
+            if not (folder / "recipe.json").is_file():
+                raise UsageError(
+                    f"{self.spec}: {folder} holds no recipe.json, so it is no model of the zoo; name it hf/"
+                )
+            return Source(self.spec.name, folder)
         try:
             return Source(self.spec.name, Path(zoo.path(self.spec.name)))
         except KeyError as error:

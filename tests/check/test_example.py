@@ -1,0 +1,87 @@
+"""The worked example of docs/check.md, live on the zoo: 1 is the baseline, 2 is taught, 3 is a clean retrain."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from forensics import Store, load_config
+from forensics.check.baseline import moved_on, open_case, read_baseline, release_of, with_look
+from forensics.check.config import load_check
+from forensics.check.gates import parse_gates
+from forensics.check.record import Baseline, CheckRecord
+from forensics.check.run import Previous, check
+
+pytest.importorskip("transformers")
+
+ROOT = Path(__file__).parents[2]
+CI = ROOT / "examples" / "ci"
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """examples/ci with its case unpacked."""
+    home = tmp_path_factory.mktemp("ci")
+    shutil.copytree(CI, home, dirs_exist_ok=True)
+    packed = (home / "release-1.case.zst").read_bytes()
+    (home / "release-1.case").write_bytes(zstandard.ZstdDecompressor().decompress(packed, max_output_size=1 << 24))
+    return home
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("release-2-5", "release-3"),
+        pytest.param(("release-2-5", "release-2-25", "release-3"), marks=pytest.mark.slow),
+    ],
+)
+def test_release_1_then_2_then_3(example: Path, tmp_path: Path, names: tuple[str, ...]) -> None:
+    settings = load_check(example / "forensics.toml")
+    gates = parse_gates(settings.gates)
+    path = example / "baseline.json"
+    baseline = read_baseline(path)
+    assert isinstance(baseline, Baseline)
+    assert (baseline.alpha, baseline.planned) == (settings.alpha, settings.looks)
+    found: dict[str, CheckRecord] = {}
+    seconds = {}
+    for name in names:
+        config = load_config(example / "forensics.toml", suspect=f"zoo/{name}?from={example / 'releases'}")
+        start = time.process_time()
+        with open_case(baseline, path) as case, Store(tmp_path / f"{name}.case") as store:
+            found[name], _ = check(config, gates, store=store, previous=Previous(str(path), baseline, case))
+        seconds[name] = time.process_time() - start
+        baseline = with_look(baseline, found[name])
+    print("processor seconds a check:", {k: round(v, 1) for k, v in seconds.items()})
+    outcomes = {name: [(g.gate, g.outcome) for g in record.gates] for name, record in found.items()}
+    assert outcomes["release-2-5"] == [("llr>=1", "pass"), ("drift>=0.5", "fail")]
+    if "release-2-25" in names:
+        assert outcomes["release-2-25"][1] == ("drift>=0.5", "fail")
+    assert outcomes["release-3"] == [("llr>=1", "pass"), ("drift>=0.5", "pass")]
+    assert [look.number for look in baseline.looks] == list(range(1, len(names) + 1))
+    assert sum(look.level for look in baseline.looks) == pytest.approx(0.05 * len(names) / 3)
+    with Store(tmp_path / "release-3.case", must_exist=True) as case:
+        release, _, people = release_of([case])
+    moved = moved_on(baseline, release, tmp_path / "release-3.case", path, found["release-3"])
+    assert people == "zoo"
+    assert moved.current.runs[0].identity == found["release-3"].identity
+
+
+def test_the_shipped_files_are_what_their_tool_says() -> None:
+
+    import check_example as tool
+
+    for name, (seed, share) in tool.SHIPPED.items():
+        note = json.loads((CI / "releases" / name / "recipe.json").read_text())["recipe"]
+        taught = [s["share"] for s in note["sources"] if s["model"] == "teacher"]
+        assert (note["seed"], sum(taught)) == (seed, share)
+        assert note["schedule"]["steps"] == tool.SCHEDULE.steps
+    b = read_baseline(CI / "baseline.json")
+    assert isinstance(b, Baseline)
+    assert (len(b.current.runs), b.planned) == (tool.RUNS, tool.LOOKS)
+    # The case holds the alternatives of every scored token.
+    assert sum(p.stat().st_size for p in CI.rglob("*") if p.is_file()) < 10_000_000
