@@ -56,7 +56,7 @@ def check_seal(path: Path) -> None:
         with closing(sqlite3.connect(uri_of(path, True), uri=True)) as db:
             tables_of(db, path)
             found = [row[0] for row in db.execute("SELECT digest FROM seal LIMIT 2")]
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeError) as error:  # SQLite's own complaint may quote bytes that are no text
         raise EvidenceError(f"{path} is not a readable case file: {error}") from error
     if len(found) != 1 or not isinstance(found[0], bytes) or len(found[0]) != 32:
         raise EvidenceError(

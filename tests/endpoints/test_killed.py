@@ -63,7 +63,7 @@ def killed(tmp_path: Path, times: int, seed: int) -> None:
         assert not again & before
         final = committed(case)
         assert final >= before
-        assert len(final) == ITEMS * 3  # suspect, reference, and the reference's second draws
+        assert len(final) == ITEMS * 4  # suspect, reference, and second draws of both
         subprocess.run([sys.executable, "-m", "forensics.cli", "verify", str(case)], check=True, timeout=300)
 
 
