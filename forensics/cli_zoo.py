@@ -40,7 +40,7 @@ def zoo_build(
 ) -> int:
     """Train the shipped models again from nothing (two CPU cores, well under 20 minutes; resumable).
 
-    With --bench: some 150 models of three families instead (about an hour and a half on two cores).
+    With --bench: 167 models of three families instead (about an hour and a quarter on two cores).
     """
     output.mkdir(parents=True, exist_ok=True)
     if bench:
