@@ -92,17 +92,17 @@ def contrasts(v: ValidationRecord) -> tuple[Table, ...]:
     joint = []
     for row in v.contrasts:
         ways = {name: (value, interval) for name, value, interval in row.ways}
-        cells = (n.NONE if (found := ways[f])[0] is None or found[1] is None else _with_interval(found[0], found[1])
+        cells = (n.NONE if (found := ways[f])[0] is None or found[1] is None else _short(found[0], found[1])
                  for f in fused)  # fmt: skip
         joint.append((one_line(row.kind), n.count(row.pairs), n.count(row.lineages), *cells))
     head = columns("Which | Pairs# | Lineages#")
-    wide = (*head, *(Column(one_line(name), True) for name in fused))
+    wide = (*head, *(Column(one_line(name).removesuffix(" llr"), True) for name in fused))
     each = tuple(
         (one_line(name), *(n.NONE if (a := {w: x for w, x, _ in row.ways}[name]) is None else f"{a:.3f}"
                            for row in v.contrasts)) for name in alone)  # fmt: skip
     kinds = (Column("AUC of one score alone"), *(Column(one_line(row.kind), True) for row in v.contrasts))
-    title = f"AUC against “{one_line(v.against)}”"
-    return Table(title, wide, tuple(joint)), Table(f"{title}, one score at a time", kinds, each)
+    title = f"AUC of held-out ratios against “{one_line(v.against)}”"
+    return Table(title, wide, tuple(joint)), Table(f"AUC of single scores against “{one_line(v.against)}”", kinds, each)
 
 
 def teachers(v: ValidationRecord) -> Table:
@@ -148,6 +148,11 @@ def _entropy(v: ValidationRecord) -> Table:
     return Table(
         "Empirical cross-entropy", columns("Prior odds, log10# | These ratios# | Recalibrated# | LR = 1#"), rows
     )
+
+
+def _short(value: float, interval: tuple[float, float]) -> str:
+    """The same in less room: five of them stand beside each other."""
+    return f"{value:.3f} [{interval[0]:.2f}, {interval[1]:.2f}]"
 
 
 def _with_interval(value: float, interval: tuple[float, float]) -> str:
