@@ -6,6 +6,7 @@ import re
 import statistics
 import subprocess
 import sys
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -164,6 +165,7 @@ def test_the_weights_load_and_write(name: str) -> None:
 
 @pytest.mark.slow
 def test_a_model_is_made_from_its_recipe_once_and_the_same_each_time(tmp_path: Path) -> None:
+    from forensics.zoo import train
     from forensics.zoo.build import ensure_tokenizer
 
     assert FINETUNE.documents > 0
@@ -172,7 +174,8 @@ def test_a_model_is_made_from_its_recipe_once_and_the_same_each_time(tmp_path: P
     says: list[str] = []
     for out in (tmp_path / "a", tmp_path / "b", tmp_path / "b"):
         ensure_tokenizer(out / "tokenizer")
-        run(list(table.values()), table, out.joinpath, says.append, workers=1)
+        make = partial(train.make, home=out.joinpath)
+        run(list(table.values()), {"tiny": digest("tiny", table)}, out.joinpath, make, says.append, workers=1)
     assert len(says) == 2
     one, two = ((tmp_path / k / "tiny" / "model.safetensors").read_bytes() for k in "ab")
     assert one == two
