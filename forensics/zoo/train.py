@@ -202,7 +202,7 @@ def make(recipe: Recipe, digest: str, home: Home) -> float:
     torch.manual_seed(recipe.seed)
     loss = fit(model, texts, tokenizer, recipe.schedule, recipe.seed, whole=not recipe.parent)
     seconds = time.monotonic() - started
-    _save(model, tokenizer, home(recipe.name))
+    save(model, tokenizer, home(recipe.name))
     data = hashlib.sha256(json.dumps(texts).encode()).hexdigest()
     note = {"digest": digest, "data_sha256": data, "documents": len(texts), "final_loss": round(loss, 4),
             "seconds": round(seconds, 1), "recipe": asdict(recipe)}  # fmt: skip
@@ -210,12 +210,13 @@ def make(recipe: Recipe, digest: str, home: Home) -> float:
     return seconds
 
 
-def _save(model: Any, tokenizer: Any, path: Path) -> None:
+def save(model: Any, tokenizer: Any, path: Path) -> None:
+    """Model and tokenizer as a directory, bfloat16."""
     import torch
 
     path.mkdir(parents=True, exist_ok=True)
     model = model.to(torch.bfloat16)
     model.generation_config.do_sample = True
-    model.generation_config.eos_token_id, model.generation_config.pad_token_id = 3, 0
+    model.generation_config.eos_token_id, model.generation_config.pad_token_id = tokenizer.eos_token_id, 0
     model.save_pretrained(path)
     tokenizer.save_pretrained(path)
