@@ -9,7 +9,6 @@ suspect's nor the candidate's: an investigator's choice of controls is part of w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from .types import Column, Sample, Unit
 from .verdict.calibrate import Pair, Population
 from .verdict.checks import length_only
 from .verdict.validate import BASELINE
+from .workers import pool
 
 CONTROLS = 8
 MIN_CONTROLS = 5
@@ -135,14 +135,12 @@ def build(
     progress: Callable[[str], None] = lambda _: None,
 ) -> Population:  # fmt: skip
     """Score every pair; the population speaks for cases of ``items[0]`` to ``items[1]`` items."""
-    from multiprocessing import get_context
-
     part = corpus.first(None if items[1] is None else items[0])
     work = jobs(corpus.models, seed)
     shards = [work[k::workers] for k in range(workers)]
     # fork shares the answers with the workers; nothing here has started a thread.
-    with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
-        futures = [pool.submit(score_jobs, part, shard, seed) for shard in shards if shard]
+    with pool(workers, "fork") as crew:
+        futures = [crew.submit(score_jobs, part, shard, seed) for shard in shards if shard]
         rows = {(j.suspect, j.candidate): r for f, s in zip(futures, shards, strict=False) for j, r in f.result()}
     progress(f"{len(rows)} pairs scored on {len({u.item for u in part.units})} items")
     pairs = tuple(_pair(job, rows[job.suspect, job.candidate][0]) for job in work)

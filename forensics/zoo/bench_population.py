@@ -35,6 +35,7 @@ from ..types import Capabilities, Request, Sample, Unit
 from ..verdict.calibrate import Pair, Population
 from ..verdict.checks import length_only
 from ..verdict.validate import BASELINE
+from ..workers import pool
 from . import rivals
 from .bench import entries, recipe
 from .bench_pairs import CONTROLS, SIBLING, Job, pairs
@@ -195,11 +196,8 @@ def distributions(folder: Path, units: Sequence[Unit], family: str) -> Any:
 
 def build_populations(models: Path, out: Path, *, progress: Progress = silent, workers: int = 2) -> None:
     """Collect and score every family; writes ``logprob.json`` and ``text-base.json`` into ``out``. Resumable."""
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
-
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        scored = [p for part in pool.map(partial(_family, models=models), SUITES) for p in part]
+    with pool(workers) as crew:
+        scored = [p for part in crew.map(partial(_family, models=models), SUITES) for p in part]
     progress(f"{len(scored)} pairs scored")
     for population in populations(scored, models):
         (out / f"{population.name}.json").write_text(lines(population), encoding="utf-8")

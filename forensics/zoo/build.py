@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from forensics.workers import pool
 from forensics.zoo import train
 from forensics.zoo.recipe import SHIPPED, Recipe, by_name, digest
 
@@ -61,17 +62,15 @@ R = TypeVar("R", bound=Made)
 def run(recipes: Collection[R], marks: Mapping[str, str], place: train.Home, make: Callable[[R, str], float],
         progress: Progress, workers: int = WORKERS) -> None:  # fmt: skip
     """Makes the recipes whose needs are met, `workers` at a time, until all are made; `make` must be picklable."""
-    from multiprocessing import get_context
-
     done = {name for name, mark in marks.items() if is_made(place(name), mark)}
     waiting = [recipe for recipe in recipes if recipe.name not in done]
     busy: dict[Future[float], str] = {}
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with pool(workers) as crew:
         while waiting or busy:
             ready = [r for r in waiting if done.issuperset(r.needs)][: workers - len(busy)]
             for recipe in ready:
                 waiting.remove(recipe)
-                busy[pool.submit(make, recipe, marks[recipe.name])] = recipe.name
+                busy[crew.submit(make, recipe, marks[recipe.name])] = recipe.name
             for future in wait(busy, return_when=FIRST_COMPLETED).done:
                 name = busy.pop(future)
                 progress(f"{name}: {future.result():.0f} s ({len(waiting) + len(busy)} to go)")

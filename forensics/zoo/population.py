@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from ..types import Capabilities
 from ..verdict.calibrate import Pair, Population
 from ..verdict.checks import length_only
 from ..verdict.validate import BASELINE
+from ..workers import pool
 from .bench_pairs import CONTROLS, Job
 
 WRONG = 2  # wrong candidates a student
@@ -94,14 +94,12 @@ def build_population(
 
     Resumable: each worker keeps a case of its own beside the models, and asks nothing twice.
     """
-    from multiprocessing import get_context
-
     work = jobs(json.loads((models / "lineages.json").read_text()))
     suspects = sorted({job.suspect for job in work})
     shard = {name: number % workers for number, name in enumerate(suspects)}
     parts = [[job for job in work if shard[job.suspect] == k] for k in range(workers)]
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        futures = [pool.submit(score_jobs, part, models, k) for k, part in enumerate(parts)]
+    with pool(workers) as crew:
+        futures = [crew.submit(score_jobs, part, models, k) for k, part in enumerate(parts)]
         scored = {(p.suspect, p.candidate): p for future in futures for p in future.result()}
     progress(f"{len(scored)} pairs scored")
     conditions = conditions_of(_plan(_config(work[0], models)))
