@@ -17,7 +17,8 @@ import numpy as np
 from .assemble import assemble
 from .collect import collect
 from .comparators import COMPARATORS, Comparator
-from .comparators.base import quick, usable_texts
+from .comparators.base import quick
+from .comparators.texts import Told, answered
 from .config import AuditConfig
 from .exact.case import lane
 from .plan import Plan, gather, prompt_key, stored_plan
@@ -134,15 +135,16 @@ def text_conditions(sample: Sample) -> dict[str, Any]:
     ``length_ratio``: mean over items of log10 (len S / len R). ``one_sided_length``: how much nearer, in the same unit,
     S's mean log length lies to R's than to any control's.
     """
-    columns = [usable_texts(c) for c in (sample.suspect, *sample.candidates.values())]
-    asked = [unit.family != FIRST_TOKEN for unit in sample.units]  # a next token is no answer to an item
-    rows = [i for i, texts in enumerate(zip(*columns, strict=True)) if asked[i] and all(texts)]
+    columns = [sample.suspect, *sample.candidates.values()]
+    # A next token is no answer to an item.
+    rows = answered(columns, (i for i, unit in enumerate(sample.units) if unit.family != FIRST_TOKEN))
     units = [sample.units[i] for i in rows]
-    lengths = np.array([[np.log10(1 + len(str(c[i]))) for i in rows] for c in columns])
-    gaps = np.abs(lengths[1:].mean(axis=1) - lengths[0].mean()) if rows else np.zeros(len(columns) - 1)
+    told = [Told(column, rows) for column in columns]
+    lengths = np.stack([np.log10(1 + np.fromiter(map(len, texts), np.float64, len(rows))) for texts in told])
+    gaps = np.abs(lengths[1:].mean(axis=1) - lengths[0].mean()) if len(rows) else np.zeros(len(columns) - 1)
     return {
         "items": len({u.item for u in units}),
         "prompts": sorted({prompt_key(u.request) for u in units}),
-        "length_ratio": float((lengths[0] - lengths[1]).mean()) if rows else 0.0,
+        "length_ratio": float((lengths[0] - lengths[1]).mean()) if len(rows) else 0.0,
         "one_sided_length": float(gaps[1:].min() - gaps[0]) if len(gaps) > 1 else 0.0,
     }

@@ -8,7 +8,8 @@ import math
 import numpy as np
 
 from .comparators.answer_overlap import AnswerOverlap
-from .comparators.base import contrasts, usable_texts
+from .comparators.base import contrasts
+from .comparators.texts import Told, answered
 from .record import Exhibit
 from .types import Column, Completion, Sample
 
@@ -22,22 +23,20 @@ TOKENS = 400
 def pick(sample: Sample) -> tuple[Exhibit, ...]:
     """``EACH`` items with the largest and the smallest contrast of `answer-overlap`, then a few identity answers."""
     comparator = AnswerOverlap()
-    columns = [usable_texts(c) for c in (sample.suspect, *sample.candidates.values())]
-    rows = [
-        i for i, u in enumerate(sample.units)
-        if u.family in comparator.families and u.sample == 0 and all(c[i] is not None for c in columns)
-        and len(columns[0][i] or "") >= MIN_CHARACTERS
-    ]  # fmt: skip
+    columns = [sample.suspect, *sample.candidates.values()]
+    first = (i for i, u in enumerate(sample.units) if u.family in comparator.families and u.sample == 0)
+    rows = answered(columns, first)
+    rows = rows[[len(text) >= MIN_CHARACTERS for text in Told(columns[0], rows)]]
     out = []
-    if rows and sample.controls:
-        closeness = comparator.per_unit([[str(c[i]) for i in rows] for c in columns])
+    if len(rows) and sample.controls:
+        closeness = comparator.per_unit([Told(column, rows) for column in columns])
         contrast = contrasts(closeness)[:, 0] if closeness.shape[1] > 2 else closeness[:, 0] - closeness[:, 1]
         order = [int(k) for k in np.argsort(-contrast, kind="stable") if np.isfinite(contrast[k])]
         each = min(EACH, len(order) // 2)
         # An item speaks against only if a control's answer is nearer than the reference's there.
         chosen = [(k, "for") for k in order[:each] if contrast[k] > 0]
         chosen += [(k, "against") for k in order[::-1][:each] if contrast[k] < 0]
-        out = [_exhibit(sample, rows[k], direction, closeness[k]) for k, direction in chosen]
+        out = [_exhibit(sample, int(rows[k]), direction, closeness[k]) for k, direction in chosen]
     identity = [i for i, u in enumerate(sample.units) if u.family == "identity" and u.sample == 0][:CONTEXT]
     return tuple(out + [_exhibit(sample, i, "context", None) for i in identity])
 

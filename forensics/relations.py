@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .comparators.answer_overlap import AnswerOverlap
-from .comparators.base import MIN_ITEMS, by_item, complete_texts
+from .comparators.base import MIN_ITEMS, by_item
+from .comparators.texts import complete_texts
 from .record import Relations, sig
 from .types import Sample, Score
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import quote
@@ -226,7 +226,7 @@ class Unit:
     request: Request
 
 
-Column = tuple[Completion | None, ...]
+Column = Sequence[Completion | None]
 
 
 @dataclass(frozen=True, slots=True)

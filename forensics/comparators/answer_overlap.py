@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from ..types import Sample, Score
-from .base import RESAMPLES, Array, by_item, complete_texts, point, relative
+from .base import RESAMPLES, Array, by_item, point, relative
 from .terms import TERMS, counts
+from .texts import ITEMS, complete_texts, remembered
 
 TEXT_FAMILIES = frozenset({"writing", "layout", "reasoning", "facts", "choice", "continuation", "multilingual"})
 
-UNITS = 2048  # units counted at a time
+UNITS = ITEMS  # units counted at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +52,11 @@ class AnswerOverlap:
             ablations[label] = point(by_item(texts.units, self.per_unit(texts.columns, view))[0])
         return relative(self.name, adjusted, texts.names, rng, resamples=self.resamples, ablations=ablations)
 
-    def per_unit(self, texts: list[list[str]], view: Callable[[str], str] = str) -> Array:
+    def per_unit(self, texts: Sequence[Sequence[str]], view: Callable[[str], str] = str) -> Array:
         """Length-adjusted closeness ``(n_units, 1 + K)`` of column 0 (S) with every other column."""
         return regressed(self.cosines(texts, view), log_lengths(texts, view))
 
-    def cosines(self, texts: list[list[str]], view: Callable[[str], str] = str) -> Array:
+    def cosines(self, texts: Sequence[Sequence[str]], view: Callable[[str], str] = str) -> Array:
         """Cosines ``(n_units, 1 + K)`` of column 0 (S) with every other column, every text changed by ``view``.
 
         Counted in blocks of units, twice where there are several: n-grams of all answers at once would fill the memory.
@@ -82,21 +83,33 @@ class AnswerOverlap:
         return out
 
 
-def log_lengths(texts: list[list[str]], view: Callable[[str], str] = str) -> Array:
+def log_lengths(texts: Sequence[Sequence[str]], view: Callable[[str], str] = str) -> Array:
     """log(1 + characters) ``(n_units, 2 + K)`` of every party's answers, changed by ``view``."""
-    return np.log1p(np.array([[len(view(t)) for t in column] for column in texts], dtype=np.float64)).T
+    lengths = [np.fromiter((len(view(t)) for t in column), np.float64, len(column)) for column in texts]
+    return np.log1p(np.stack(lengths, axis=1))
 
 
 def regressed(closeness: Array, length: Array) -> Array:
     """Residual of closeness ``(n, 1 + K)`` after what log lengths ``(n, 2 + K)``, S first, explain among the controls
     (columns 1 …)."""
-    gap = np.abs(length[:, :1] - length[:, 1:])
-    shorter = np.minimum(length[:, :1], length[:, 1:])
-    design = np.stack([np.ones_like(gap), gap, shorter], axis=2)
-    controls = design[:, 1:].reshape(-1, 3)
-    coefficients, *_ = np.linalg.lstsq(controls, closeness[:, 1:].ravel(), rcond=None)
+
+    def cells(part: slice) -> Array:
+        mine, theirs = length[part, :1], length[part, 1:]
+        return np.stack([np.ones_like(theirs), np.abs(mine - theirs), np.minimum(mine, theirs)], axis=2)
+
+    def system(part: slice) -> Array:
+        return np.column_stack([cells(part)[:, 1:].reshape(-1, 3), closeness[part, 1:].ravel()])
+
+    parts = [slice(start, start + UNITS) for start in range(0, len(closeness), UNITS)]
+    # The triangle of a block's QR is all that least squares need of it.
+    whole = system(parts[0]) if len(parts) == 1 else np.vstack([np.linalg.qr(system(p), mode="r") for p in parts])
+    coefficients, *_ = np.linalg.lstsq(whole[:, :3], whole[:, 3], rcond=None)
     # Centred, so that the residual stays on the cosine's own scale.
-    return np.asarray(closeness - (design[:, :, 1:] - controls[:, 1:].mean(axis=0)) @ coefficients[1:])
+    centre = sum(cells(p)[:, 1:, 1:].sum(axis=(0, 1)) for p in parts) / closeness[:, 1:].size
+    out = np.empty_like(closeness)
+    for part in parts:
+        out[part] = closeness[part] - (cells(part)[:, :, 1:] - centre) @ coefficients[1:]
+    return out
 
 
 @cache
@@ -105,4 +118,4 @@ def views() -> dict[str, Callable[[str], str]]:
     from fingerprints.views import first_words, strip_markdown, strip_preamble
 
     named = {"markdown stripped": strip_markdown, "preamble removed": strip_preamble, "first 40 words": first_words}
-    return {label: lru_cache(maxsize=1 << 14)(view) for label, view in named.items()}
+    return {label: remembered(1 << 14)(view) for label, view in named.items()}

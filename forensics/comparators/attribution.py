@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,21 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..types import Sample, Score, Unit, sha256
+from ..types import Column, Sample, Score, Unit
 from .answer_overlap import TEXT_FAMILIES, views
-from .base import (
-    RESAMPLES,
-    Array,
-    Texts,
-    by_item,
-    complete_texts,
-    item_blocks,
-    item_rows,
-    point,
-    relative,
-    usable_texts,
-)
+from .base import RESAMPLES, Array, by_item, item_rows, point, relative
 from .terms import presence
+from .texts import Texts, complete_texts, item_blocks
 
 BUCKETS = 1 << 17
 
@@ -58,21 +49,14 @@ class Attribution:
         texts = complete_texts(self.name, sample)
         if isinstance(texts, Score):
             return texts
-        base = self._base(sample, texts)
+        base = sample.base if any(c is not None and c.usable for c in sample.base or ()) else None
         items = self._items(texts, base, str)
         ablations = {"level, base not subtracted": point(self._items(texts, None, str))} if base is not None else {}
         for label, view in views().items() if self.ablate else ():
             ablations[label] = point(self._items(texts, base, view))
         return relative(self.name, items, texts.names, rng, resamples=self.resamples, ablations=ablations)
 
-    def _base(self, sample: Sample, texts: Texts) -> list[str | None] | None:
-        told = usable_texts(sample.base or ())
-        if not any(told):
-            return None
-        answers = dict(zip(((u.item, u.sample) for u in sample.units), told, strict=True))
-        return [answers[u.item, u.sample] for u in texts.units]
-
-    def _items(self, texts: Texts, base: list[str | None] | None, view: Callable[[str], str]) -> Array:
+    def _items(self, texts: Texts, base: Column | None, view: Callable[[str], str]) -> Array:
         half = halves(texts.units)
         parts = [rows for rows, _ in item_blocks(texts.units)]
         weights = self.learn(texts, view, parts, half)
@@ -80,9 +64,9 @@ class Attribution:
         for rows in parts:
             suspect, _, *controls = (log_odds(m, weights, half[rows]) for m in self._terms(texts, view, rows))
             if base is not None:
-                told = presence((view(base[i] or "") for i in rows), self.ngram, BUCKETS)
-                suspect -= log_odds(told, weights, half[rows])
-                suspect[[base[i] is None for i in rows]] = np.nan
+                told = [c.text if c is not None and c.usable else None for c in (base[i] for i in texts.rows[rows])]
+                suspect -= log_odds(presence((view(t or "") for t in told), self.ngram, BUCKETS), weights, half[rows])
+                suspect[[t is None for t in told]] = np.nan
             else:
                 for j in range(suspect.shape[1]):
                     suspect[:, j] -= np.mean([c[:, j] for k, c in enumerate(controls, 1) if k != j], axis=0)
@@ -128,5 +112,6 @@ def log_odds(asked: Any, weights: list[tuple[NDArray[np.intp], Array]], half: ND
 def halves(units: Sequence[Unit]) -> NDArray[np.intp]:
     """Which half of the items each unit is in ``(n_units,)``: drawn by the items' names, not by their order."""
     index, items = item_rows(units)
-    rank = np.argsort(np.argsort([sha256(item.encode()) for item in items], kind="stable"))
+    digests = np.array([hashlib.sha256(item.encode()).digest() for item in items], dtype="S32")
+    rank = np.argsort(np.argsort(digests, kind="stable"))
     return np.asarray(rank[index] % 2)

@@ -13,21 +13,20 @@ place is a party that is known not to be the teacher. It is a background of few 
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, is_dataclass, replace
 from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..types import Column, Sample, Score, Status, Unit, sha256
+from ..types import Column, Sample, Score, Status, Unit
 
 Array = NDArray[np.float64]
 RESAMPLES = 999
 MIN_ITEMS = 30
 MIN_CONTROLS = 2
-ITEMS = 2048  # items whose texts are read at a time
+RESAMPLED = 1024  # items whose whole features are held to be resampled
 BLOCK = 1 << 22  # cells of one block of bootstrap weights (32 MB): memory does not grow with the number of items
 
 
@@ -63,73 +62,11 @@ def usable_texts(column: Column) -> list[str | None]:
     return [c.text if c is not None and c.usable else None for c in column]
 
 
-@dataclass(frozen=True, slots=True)
-class Texts:
-    """Answers of all parties to the units that every one of them answered.
-
-    ``columns``: S, the reference, then the controls, each aligned with ``units``. ``names``: the candidates, reference
-    first. ``n_items``: how many items the units belong to.
-    """
-
-    units: list[Unit]
-    columns: list[list[str]]
-    names: list[str]
-    n_items: int
-
-    def view(self, change: Callable[[str], str], rows: Sequence[int] | NDArray[np.intp]) -> list[list[str]]:
-        """Some rows of the columns with every text changed, for an ablation. Never all at once: that would be as much
-        memory as the case."""
-        return [[change(column[i]) for i in rows] for column in self.columns]
-
-
-def complete_texts(name: str, sample: Sample, *, min_words: int = 0) -> Texts | Score:
-    """What a text comparator reads, or the score that says why ``name`` abstains.
-
-    A unit counts if every party has a usable answer of at least ``min_words`` words to it. A suspect that says one and
-    the same thing to most items has no style and no choices: how far it is from the candidates says only how far each
-    of them is from the others.
-    """
-    columns = [usable_texts(c) for c in (sample.suspect, *sample.candidates.values())]
-    rows = [i for i, cells in enumerate(zip(*columns, strict=True))
-            if all(t is not None and (not min_words or len(t.split()) >= min_words) for t in cells)]  # fmt: skip
-    units = by_prompt([sample.units[i] for i in rows])
-    n_items = len({u.item for u in units})
-    problem = shortage(n_items, len(sample.controls)) or repetition(units, [str(columns[0][i]) for i in rows])
-    if problem:
-        return abstain(name, "insufficient", problem, n=n_items)
-    return Texts(units, [[str(c[i]) for i in rows] for c in columns], list(sample.candidates), n_items)
-
-
-def by_prompt(units: Sequence[Unit]) -> list[Unit]:
-    """The units, those that ask the same under several item ids as draws of the first one: a repeated prompt is one
-    observation."""
-    first: dict[object, str] = {}
-    out = []
-    for unit in units:
-        asked = (unit.request.messages, unit.request.prompt)
-        item = first.setdefault(asked, unit.item) if any(asked) else unit.item
-        out.append(unit if item == unit.item else replace(unit, item=item))
-    return out
-
-
 def item_rows(units: Sequence[Unit]) -> tuple[NDArray[np.intp], list[str]]:
     """Which item each unit belongs to ``(n_units,)``, and the items in the order in which they first occur."""
     items = list(dict.fromkeys(u.item for u in units))
     row = {item: i for i, item in enumerate(items)}
     return np.array([row[u.item] for u in units], dtype=np.intp), items
-
-
-def item_blocks(units: Sequence[Unit]) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Items in blocks of ``ITEMS``: the rows of the block's units, and which of its items each belongs to.
-
-    The memory of who reads texts block by block does not grow with the number of items.
-    """
-    index, items = item_rows(units)
-    order = np.argsort(index, kind="stable")
-    starts = np.concatenate([[0], np.cumsum(np.bincount(index, minlength=len(items)))])
-    for first in range(0, len(items), ITEMS):
-        rows = order[starts[first] : starts[min(first + ITEMS, len(items))]]
-        yield rows, index[rows] - first
 
 
 def by_item(units: Sequence[Unit], values: Array) -> tuple[Array, list[str]]:
@@ -174,6 +111,20 @@ def bootstrap(
     even = np.full(n, 1.0 / n)
     sizes = [min(step, resamples - start) for start in range(0, resamples, step)]
     return np.concatenate([statistic(rng.multinomial(n, even, size=size) / n) for size in sizes])
+
+
+def held_items(n: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Which of n items are resampled where that takes all features of an item: all, or ``RESAMPLED`` drawn at random.
+
+    Their bootstrap tells the spread to 1 / sqrt(2 RESAMPLED) = 2 %, as well as 999 resamples do.
+    """
+    return np.arange(n) if n <= RESAMPLED else np.sort(rng.choice(n, RESAMPLED, replace=False))
+
+
+def around(mean: Array, draws: Array, held: Array, n: int, m: int) -> Array:
+    """Bootstrap means ``draws`` of m held items, whose own mean is ``held``, as those of all n items, whose mean is
+    ``mean``: mean + sqrt(m / n) (draws - held). The draws themselves where all are held."""
+    return draws if m == n else np.asarray(mean + np.sqrt(m / n) * (draws - held), dtype=draws.dtype)
 
 
 def relative(
@@ -260,21 +211,6 @@ def shortage(n: int, controls: int) -> str | None:
         return f"{controls} control(s): without {MIN_CONTROLS} nothing says what unrelated models look like"
     if n < MIN_ITEMS:
         return f"{n} items have an answer from every party: at least {MIN_ITEMS} are needed"
-    return None
-
-
-def repetition(units: Sequence[Unit], answers: Sequence[str]) -> str | None:
-    """Why the suspect's answers are no evidence: one of them is given to more than half of the items."""
-    # Hashes: the texts themselves, folded, would be as much memory as all of the suspect's answers.
-    said = {
-        (u.item, sha256(a.strip().casefold().encode("utf-8", "surrogatepass")))
-        for u, a in zip(units, answers, strict=True)
-    }
-    given = Counter(digest for _, digest in said)
-    n_items = len({u.item for u in units})
-    most = max(given.values(), default=0)
-    if most > n_items / 2:
-        return f"the suspect gives one and the same answer to {most} of {n_items} items"
     return None
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from ..types import Sample, Score
-from .base import MIN_ITEMS, RESAMPLES, Array, Texts, abstain, complete_texts, item_rows, point, relative
+from .base import MIN_ITEMS, RESAMPLES, Array, abstain, point, relative
+from .texts import Rows, Texts, Told, complete_texts, item_blocks
 
 WORD = re.compile(r"\w+(?:['’-]\w+)*")
 LONGEST_READ = 200  # characters of an answer that are looked at
@@ -55,42 +57,48 @@ class ChoicePanel:
         texts = complete_texts(self.name, sample)
         if isinstance(texts, Score):
             return texts
-        panel = self._panel(texts)
-        asked = len(panel)
+        seen = self._measured(texts, choice)
+        asked = len(seen.closeness)
         if asked < MIN_ITEMS:
             why = (
                 f"{asked} items were answered in a word, {self.min_draws} times or more, by every party: at least "
                 f"{MIN_ITEMS} are needed"
             )
             return abstain(self.name, "insufficient", why, n=asked)
-        divergence = divergences(panel)
-        closeness = typical(divergence)
-        if np.isfinite(closeness).all(axis=1).sum() < MIN_ITEMS:
+        if np.isfinite(seen.closeness).all(axis=1).sum() < MIN_ITEMS:
             why = f"the suspect shares an answer with any candidate on fewer than {MIN_ITEMS} of {asked} items"
             return abstain(self.name, "insufficient", why, n=asked)
-        ablations = self._ablations(texts, panel, divergence)
-        return relative(self.name, closeness, texts.names, rng, resamples=self.resamples, ablations=ablations)
-
-    def _panel(self, texts: Texts, written: bool = False) -> list[list[list[str]]]:
-        """Choices by item, party and draw, of the items that count."""
-        index, items = item_rows(texts.units)
-        rows: list[list[int]] = [[] for _ in items]
-        for row, item in enumerate(index):
-            rows[item].append(row)
-        kept = [r for r in rows if len(r) >= self.min_draws and _chosen(texts.columns[1:], r)]
-        read = str.strip if written else choice
-        return [[[read(column[i]) for i in r] for column in texts.columns] for r in kept]
-
-    def _ablations(self, texts: Texts, panel: list[list[list[str]]], divergence: Array) -> dict[str, float | None]:
-        bets = log_wealth(wins(divergence), divergence.shape[1] - 1)
-        out: dict[str, float | None] = {
-            "typicality not subtracted": point(-divergence[:, 0, 1:]),
-            "missing mass of the suspect's answers": float(np.mean([missing_mass(item[0]) for item in panel])),
-            "log10 e-value, S against the controls": float(bets[-1]),
+        ablations: dict[str, float | None] = {
+            "typicality not subtracted": point(seen.level),
+            "missing mass of the suspect's answers": float(seen.missing.mean()),
+            "log10 e-value, S against the controls": float(log_wealth(seen.won, seen.level.shape[1])[-1]),
         }
         if self.ablate:
-            out["answers as written"] = point(typical(divergences(self._panel(texts, written=True))))
-        return out
+            ablations["answers as written"] = point(self._measured(texts, str.strip).closeness)
+        return relative(self.name, seen.closeness, texts.names, rng, resamples=self.resamples, ablations=ablations)
+
+    def _measured(self, texts: Texts, read: Callable[[str], str]) -> Measured:
+        """What is kept of the items that count: a few numbers each."""
+        k = len(texts.columns) - 1
+        parts = [Measured(np.empty((0, k)), np.empty((0, k)), np.empty(0), np.empty(0))]
+        for rows, item in item_blocks(texts.units):
+            draws = np.split(rows, np.flatnonzero(np.diff(item)) + 1)
+            panel = [[[read(t) for t in column[r]] for column in texts.columns]
+                     for r in draws if len(r) >= self.min_draws and _chosen(texts.columns[1:], r)]  # fmt: skip
+            if panel:
+                divergence = divergences(panel)
+                missing = np.array([missing_mass(item[0]) for item in panel])
+                parts.append(Measured(typical(divergence), -divergence[:, 0, 1:], wins(divergence), missing))
+        return Measured(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+class Measured(NamedTuple):
+    """By item: closeness ``(n, 1 + K)``, the same without typicality, h of `ChoicePanel`, and S's missing mass."""
+
+    closeness: Array
+    level: Array
+    won: Array
+    missing: Array
 
 
 def choice(text: str) -> str:
@@ -104,8 +112,8 @@ def choice(text: str) -> str:
     return (word.group() if word else plain).casefold()
 
 
-def _chosen(columns: Sequence[Sequence[str]], rows: Sequence[int]) -> bool:
-    short = [len(WORD.findall(column[i][:LONGEST_READ])) <= LONGEST for column in columns for i in rows]
+def _chosen(columns: Sequence[Told], rows: Rows) -> bool:
+    short = [len(WORD.findall(text[:LONGEST_READ])) <= LONGEST for column in columns for text in column[rows]]
     return sum(short) >= MOST * len(short)
 
 

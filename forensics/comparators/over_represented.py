@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..types import Sample, Score
 from .answer_overlap import TEXT_FAMILIES, views
-from .base import RESAMPLES, Array, Texts, assemble, bootstrap, closeness_of, complete_texts, contrasts, item_blocks
+from .base import RESAMPLES, Array, around, assemble, bootstrap, closeness_of, contrasts, held_items
 from .terms import beginning, presence, without_prompts
+from .texts import Rows, Texts, complete_texts, item_blocks
 
 BUCKETS = 1 << 17
 MIN_ANSWERS = 5
@@ -50,18 +50,26 @@ class OverRepresented:
         def cut(text: str) -> str:
             return beginning(text, self.words)
 
-        shares, parties, n = self.shares(texts, cut), len(texts.columns), texts.n_items
-        observed = closeness(shares, parties, even(n))
-        replicates = bootstrap(lambda w: closeness(shares, parties, w.astype(np.float32)), n, rng,
-                               resamples=self.resamples)  # fmt: skip
+        n, parties = texts.n_items, len(texts.columns)
+        chosen = held_items(n, rng)
+        mean, held = self.shares(texts, cut, chosen)
+        own = held @ even(len(chosen))
+
+        def resampled(weights: Array) -> Array:
+            """One resample at a time: a table of parties x terms stays in the processor's cache, a block does not."""
+            drawn = (around(mean, held @ w, own, n, len(chosen)) for w in weights.astype(np.float32))
+            return np.stack([closeness(f.reshape(parties, -1), n) for f in drawn])
+
+        observed = closeness(mean.reshape(parties, -1), n)
+        replicates = bootstrap(resampled, len(chosen), rng, resamples=self.resamples)
         # A resample holds some items twice, so its profiles are noisier than the data's and all cosines smaller: only
         # the spread of the replicates is used, around what was observed.
         replicates += observed - replicates.mean(axis=0)
         ablations = {
             label: self._value(texts, view) for label, view in (self._ablations(cut) if self.ablate else {}).items()
         }
-        return assemble(self.name, contrasts(observed)[0], contrasts(replicates), n,
-                        closeness_of(observed[0], texts.names), ablations)  # fmt: skip
+        return assemble(self.name, contrasts(observed[None])[0], contrasts(replicates), n,
+                        closeness_of(observed, texts.names), ablations)  # fmt: skip
 
     def _ablations(self, cut: Callable[[str], str]) -> dict[str, Callable[[str], str]]:
         def after(view: Callable[[str], str]) -> Callable[[str], str]:
@@ -71,27 +79,29 @@ class OverRepresented:
         return {"all words": str, **changed}
 
     def _value(self, texts: Texts, view: Callable[[str], str]) -> float:
-        equal = even(texts.n_items)[0]
-        rates, start = 0.0, 0
-        for block in self.blocks(texts, view):
-            rates = rates + block @ equal[start : start + block.shape[1]]
-            start += block.shape[1]
-        parties = len(texts.columns)
-        found = _closeness(np.asarray(rates).reshape(parties, -1), texts.n_items)
-        return float(contrasts(found[None, :])[0, 0])
+        mean, _ = self.shares(texts, view, np.arange(0))
+        return float(contrasts(closeness(mean.reshape(len(texts.columns), -1), texts.n_items)[None])[0, 0])
 
-    def shares(self, texts: Texts, view: Callable[[str], str]) -> Any:
-        """Sparse ``(parties * n_terms, n_items)``, S first: the share of an item's draws in which a party uses a term.
+    def shares(self, texts: Texts, view: Callable[[str], str], held: Rows) -> tuple[Array, Any]:
+        """The share of an item's draws in which a party uses a term, S first: mean over items ``(parties * n_terms,)``,
+        and sparse of the ``held`` items ``(parties * n_terms, m)``.
 
-        Single precision: the bootstrap is bound by memory, and cosines need no more. What it holds, 8 bytes for every
-        term of an answer, is all of this comparator's memory that grows with the number of items.
+        Single precision: the bootstrap is bound by memory, and cosines need no more.
         """
         from scipy.sparse import hstack
 
-        return hstack(list(self.blocks(texts, view)), format="csc")
+        equal, start, kept = even(texts.n_items), 0, []
+        mean: Any = 0.0
+        for block in self.blocks(texts, view):
+            stop = start + block.shape[1]
+            mean = mean + block @ equal[start:stop]
+            inside = held[(held >= start) & (held < stop)] - start
+            kept.append(block if len(inside) == block.shape[1] else block[:, inside])
+            start = stop
+        return np.asarray(mean), hstack(kept, format="csc")
 
     def blocks(self, texts: Texts, view: Callable[[str], str]) -> Iterator[Any]:
-        """`shares` a block of items at a time; read twice where there are several."""
+        """The shares of a block of items ``(parties * n_terms, n)``; read twice where there are several."""
         from scipy.sparse import csr_matrix, diags, vstack
 
         parts = list(item_blocks(texts.units))
@@ -109,25 +119,19 @@ class OverRepresented:
             own = once or self._own(texts, view, rows)
             yield vstack([(mean @ m[:, kept]).T.astype(np.float32) for m in own], format="csc")
 
-    def _own(self, texts: Texts, view: Callable[[str], str], rows: NDArray[np.intp]) -> list[Any]:
+    def _own(self, texts: Texts, view: Callable[[str], str], rows: Rows) -> list[Any]:
         found = [presence(column, self.ngram, BUCKETS) for column in texts.view(view, rows)]
         return without_prompts(found, [texts.units[i] for i in rows], self.ngram, BUCKETS)
 
 
 def even(n: int) -> Array:
-    """Equal item weights ``(1, n)``."""
-    return np.full((1, n), 1.0 / n, dtype=np.float32)
+    """Equal weights ``(n,)``."""
+    return np.full(n, 1.0 / n, dtype=np.float32)
 
 
-def closeness(shares: Any, parties: int, weights: Array) -> Array:
-    """Closeness ``(B, 1 + K)`` under item weights ``(B, n_items)``, typicality taken off.
-
-    One resample at a time: a table of parties x terms stays in the processor's cache, a block of them does not.
-    """
-    return np.stack([_closeness((shares @ row).reshape(parties, -1), weights.shape[1]) for row in weights])
-
-
-def _closeness(f: Array, n: int) -> Array:
+def closeness(shares: Array, n: int) -> Array:
+    """Closeness ``(1 + K,)`` from shares of n items ``(parties, n_terms)``, typicality taken off."""
+    f = np.maximum(shares, 0.0)  # a share that few of many items are resampled for may fall below 0
     peers = f[1:].mean(axis=0)
     f -= peers
     f /= np.sqrt(peers + 1.0 / n)

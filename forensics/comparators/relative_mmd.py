@@ -5,7 +5,7 @@ Besides the comparator: `mmd2_unbiased`, and `equality_test`, a permutation test
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from ..errors import UsageError
 from ..types import Sample, Score
 from .answer_overlap import TEXT_FAMILIES, log_lengths, regressed, views
-from .base import RESAMPLES, Array, Texts, by_item, complete_texts, item_blocks, point, relative
+from .base import RESAMPLES, Array, by_item, point, relative
+from .texts import Texts, complete_texts, item_blocks
 
 Kernel = Callable[[Sequence[str], Sequence[str]], Array]
 CODEPOINTS = 0x110000
@@ -88,12 +89,12 @@ def nearest(closeness: Array) -> float:
     return float(means[0] - means[1:].max())
 
 
-def mean_embedding(texts: Sequence[str], rows: NDArray[np.intp], n_rows: int, length: int) -> Any:
+def mean_embedding(texts: Iterable[str], rows: NDArray[np.intp], n_rows: int, length: int) -> Any:
     """Sparse mean of the kernel's feature map over the texts of each row ``(n_rows, length * code points)``."""
     from scipy.sparse import coo_matrix
 
     # NumPy pads short strings with U+0000, which therefore counts as no character.
-    codes = np.array([t[:length] for t in texts], dtype=f"U{length}").view(np.uint32).reshape(len(texts), length)
+    codes = np.array([t[:length] for t in texts], dtype=f"U{length}").view(np.uint32).reshape(-1, length)
     text, place = np.nonzero(codes)
     norm = np.sqrt(np.maximum((codes != 0).sum(axis=1), 1)) * np.bincount(rows, minlength=n_rows)[rows]
     column = place * CODEPOINTS + codes[text, place]

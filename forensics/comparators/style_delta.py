@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..types import Sample, Score
 from .answer_overlap import views
-from .base import RESAMPLES, Array, assemble, bootstrap, closeness_of, complete_texts, contrasts, item_rows
+from .base import RESAMPLES, Array, around, assemble, bootstrap, closeness_of, contrasts, held_items
 from .terms import beginning
+from .texts import Rows, Texts, Told, complete_texts, item_blocks, remembered
 
 STYLE_FAMILIES = frozenset({"writing", "layout", "reasoning"})
 
@@ -44,88 +42,96 @@ class StyleDelta:
         texts = complete_texts(self.name, sample, min_words=self.min_words)
         if isinstance(texts, Score):
             return texts
-        index, items = item_rows(texts.units)
-        features = standardised(texts.columns, index, len(items), self._read)
-        closeness = self._observed(features)
-        replicates = bootstrap(lambda weights: self._closeness(features, weights), len(items), rng,
-                               resamples=self.resamples)  # fmt: skip
+        n, chosen = texts.n_items, held_items(texts.n_items, rng)
+        mean, held = standardised(texts, chosen, self._read)
+        own = held.mean(axis=0).ravel()
+
+        def resampled(weights: Array) -> Array:
+            drawn = around(mean.ravel(), weights @ held.reshape(len(held), -1), own, n, len(held))
+            return self._closeness(drawn.reshape(len(weights), *mean.shape))
+
+        observed = self._closeness(mean[None])
+        replicates = bootstrap(resampled, len(held), rng, resamples=self.resamples)
         ablations = {}
         for label, view in views().items() if self.ablate else ():
             if self.words is None or label != "first 40 words":
-                changed = standardised(texts.columns, index, len(items), lambda text, v=view: self._read(v(text)))  # type: ignore[misc]
-                ablations[label] = float(contrasts(self._observed(changed))[0, 0])
-        return assemble(self.name, contrasts(closeness)[0], contrasts(replicates), len(items),
-                        closeness_of(closeness[0], texts.names), ablations)  # fmt: skip
+                changed, _ = standardised(texts, chosen[:0], lambda text, v=view: self._read(v(text)))  # type: ignore[misc]
+                ablations[label] = float(contrasts(self._closeness(changed[None]))[0, 0])
+        return assemble(self.name, contrasts(observed)[0], contrasts(replicates), n,
+                        closeness_of(observed[0], texts.names), ablations)  # fmt: skip
 
     def _read(self, text: str) -> str:
         return text if self.words is None else beginning(text, self.words)
 
-    def _observed(self, features: Array) -> Array:
-        n = len(features)
-        return self._closeness(features, np.full((1, n), 1.0 / n))
-
-    def _closeness(self, features: Array, weights: Array) -> Array:
-        """``(n_items, 1 + 1 + K, F)`` and weights ``(B, n_items)`` -> closeness ``(B, 1 + K)``."""
-        means = (weights @ features.reshape(len(features), -1)).reshape(len(weights), *features.shape[1:])
+    def _closeness(self, means: Array) -> Array:
+        """Mean features ``(B, 2 + K, F)`` -> closeness ``(B, 1 + K)``."""
         means = means - means[:, 1:].mean(axis=1, keepdims=True)
         norm = np.linalg.norm(means, axis=2, keepdims=True)
         unit = means / np.where(norm > 0, norm, 1.0)
         distance = 1.0 - np.einsum("bpf,bqf->bpq", unit, unit, optimize=True)
         parties = distance.shape[1]
-        out = np.empty((len(weights), parties - 1))
+        out = np.empty((len(means), parties - 1))
         for j in range(1, parties):
             others = [k for k in range(2, parties) if k != j]
             out[:, j - 1] = -distance[:, 0, j] + distance[:, j, others].mean(axis=1)
         return out
 
 
-@lru_cache(maxsize=1 << 16)
+@remembered(1 << 15)
 def features_of(text: str) -> Array:
-    """Fingerprint features ``(F,)``. Kept: ablations leave most texts as they are, self-checks read all again."""
+    """Fingerprint features ``(F,)``."""
     from fingerprints import vector
 
     return vector(text)
 
 
-def standardised(
-    texts: list[list[str]], index: NDArray[np.intp], n_items: int, view: Callable[[str], str] = str
-) -> Array:
-    """Features ``(n_items, parties, F)``: z-scored on the candidates' answers, NaN (undefined) set to the mean, 0.
+def standardised(texts: Texts, held: Rows, view: Callable[[str], str]) -> tuple[Array, Array]:
+    """Mean over items of every party's features ``(parties, F)``, and those of the ``held`` items ``(m, parties, F)``.
 
-    Spread and mean come from the candidates only, so that S cannot move the yardstick. Features that never vary are
-    dropped; z is cut at ±4, because one odd answer must not carry a style. What is returned, 8 bytes a feature of an
-    answer, is all that has to be held: every resample weighs all items anew.
+    Features are z-scored on the candidates' answers, NaN (undefined) set to the mean, 0. Spread and mean come from the
+    candidates only, so that S cannot move the yardstick. Features that never vary are dropped; z is cut at ±4, because
+    one odd answer must not carry a style. Answers are read twice, first for the yardstick: what stays in memory is the
+    held items' features.
     """
     kind = np.dtype((np.float64, features_of("").shape))
-    raw = [_filled(kind, map(features_of, map(view, column)), len(column)) for column in texts]
-    mean, spread = _moments(raw[1:])
+
+    def features(column: Told, rows: Rows) -> Array:
+        return np.fromiter(map(features_of, map(view, column[rows])), kind, len(rows))
+
+    centre, spread = moments(
+        features(column, rows) for rows, _ in item_blocks(texts.units) for column in texts.columns[1:]
+    )
     live = np.flatnonzero(spread > 1e-9)
-    mean, spread = mean[live], spread[live]
-    count = np.maximum(np.bincount(index, minlength=n_items), 1.0)[:, None]
-    out = np.zeros((n_items, len(raw), len(live)))
-    for party in range(len(raw)):
-        z = (raw[party][:, live] - mean) / spread
-        raw[party] = np.empty((0, 0))  # two copies of everything are never held
-        z = np.clip(np.nan_to_num(z, copy=False, nan=0.0), -4.0, 4.0, out=z)
-        if n_items == len(index):
-            out[index, party] = z
-        else:
-            np.add.at(out[:, party], index, z)
-            out[:, party] /= count
-    return out
+    centre, spread, parties = centre[live], spread[live], len(texts.columns)
+    mean, kept, start = np.zeros((parties, len(live))), np.empty((len(held), parties, len(live))), 0
+    for rows, item in item_blocks(texts.units):
+        draws = np.bincount(item)
+        stop = start + len(draws)
+        inside = np.flatnonzero((held >= start) & (held < stop))
+        for party, column in enumerate(texts.columns):
+            z = (features(column, rows)[:, live] - centre) / spread
+            z = np.clip(np.nan_to_num(z, copy=False, nan=0.0), -4.0, 4.0, out=z)
+            if len(draws) < len(item):
+                z = np.add.reduceat(z, np.flatnonzero(np.diff(item, prepend=-1))) / draws[:, None]
+            mean[party] += z.sum(axis=0) / texts.n_items
+            kept[inside, party] = z[held[inside] - start]
+        start = stop
+    return mean, kept
 
 
-def _filled(kind: Any, rows: Iterable[Array], n: int) -> Array:
-    return np.asarray(np.fromiter(rows, kind, n))
+def moments(parts: Iterable[Array]) -> tuple[Array, Array]:
+    """Mean and standard deviation of each feature over all rows of the parts that have it; 0 and 0 with fewer than two.
 
-
-def _moments(raw: list[Array]) -> tuple[Array, Array]:
-    """Mean and standard deviation of each feature over all answers that have it; 0 and 0 with fewer than two."""
-    width = raw[0].shape[1]
-    mean, spread = np.zeros((2, width))
-    for start in range(0, width, 16):  # a few features at a time: NumPy copies what it is given
-        part = np.concatenate([m[:, start : start + 16] for m in raw])
-        defined = np.flatnonzero(np.isfinite(part).sum(axis=0) >= 2)
-        part = part[:, defined]
-        mean[start + defined], spread[start + defined] = np.nanmean(part, axis=0), np.nanstd(part, axis=0)
-    return mean, spread
+    Of part after part (Chan, Golub & LeVeque 1983), so that they are never held together.
+    """
+    n = mean = squares = np.zeros(1)
+    for part in parts:
+        seen = np.isfinite(part)
+        count = seen.sum(axis=0)
+        own = np.where(seen, part, 0.0).sum(axis=0) / np.maximum(count, 1)
+        total, apart = n + count, own - mean
+        share = count / np.maximum(total, 1)
+        squares = squares + (np.where(seen, part - own, 0.0) ** 2).sum(axis=0) + apart**2 * n * share
+        mean, n = mean + apart * share, total
+    known = n >= 2
+    return np.where(known, mean, 0.0), np.where(known, np.sqrt(squares / np.maximum(n, 1)), 0.0)

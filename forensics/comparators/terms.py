@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..types import Unit
+from .texts import remembered
 
 TOKEN = r"(?u)\w+|[^\w\s]"
 TERMS = 1 << 20
@@ -19,12 +19,12 @@ _token = re.compile(TOKEN)
 Hashed = tuple[NDArray[np.int32], NDArray[np.float32]]
 
 
-@lru_cache(maxsize=1 << 14)
+@remembered(1 << 14)
 def hashed(text: str, ngram: int) -> Hashed:
     """Columns, ascending, and counts of a text's words and n-grams of up to ``ngram``, case ignored.
 
     Column of a term: scikit-learn's feature hashing, |MurmurHash3(term)| mod 2**20, so there is no vocabulary to keep
-    or to leak. Kept by text: most texts are the same in several views, and self-checks read all of them again.
+    or to leak.
     """
     from sklearn.utils import murmurhash3_32
 
@@ -38,7 +38,7 @@ def hashed(text: str, ngram: int) -> Hashed:
     return columns.astype(np.int32), count.astype(np.float32)
 
 
-@lru_cache(maxsize=1 << 15)
+@remembered(1 << 15)
 def folded(text: str, ngram: int, buckets: int) -> NDArray[np.int32]:
     """The columns of `hashed` in fewer ``buckets``, each once."""
     return np.unique(hashed(text, ngram)[0] % buckets).astype(np.int32)
@@ -65,9 +65,9 @@ def _sparse(columns: Sequence[NDArray[Any]], data: Sequence[NDArray[Any]], width
     return found
 
 
-@lru_cache(maxsize=1 << 15)
+@remembered(1 << 15)
 def beginning(text: str, words: int) -> str:
-    """The first words of an answer. Kept, because self-checks and populations read the same answers again."""
+    """The first words of an answer."""
     from fingerprints.views import first_words
 
     return first_words(text, words)

@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from ..comparators.answer_overlap import AnswerOverlap
-from ..comparators.base import MIN_CONTROLS, MIN_ITEMS, abstain, by_item, contrasts, relative, usable_texts
+from ..comparators.base import MIN_CONTROLS, MIN_ITEMS, abstain, by_item, contrasts, relative
+from ..comparators.texts import Told, answered
 from ..types import Column, Sample, Score, SelfCheck
 from .calibrate import Population, calibrate
 from .combine import DECISIVE, values_of
@@ -113,13 +114,12 @@ def power(sample: Sample, rng: np.random.Generator) -> str | None:
     if sample.redraw is None or _repeats(sample.redraw, sample.reference):
         return None
     comparator = AnswerOverlap()
-    columns = [usable_texts(c) for c in (sample.suspect, sample.redraw, *sample.candidates.values())]
-    rows = [i for i, u in enumerate(sample.units)
-            if u.family in comparator.families and all(c[i] is not None for c in columns)]  # fmt: skip
+    columns = [sample.suspect, sample.redraw, *sample.candidates.values()]
+    rows = answered(columns, (i for i, u in enumerate(sample.units) if u.family in comparator.families))
     units = [sample.units[i] for i in rows]
     if len({u.item for u in units}) < MIN_ITEMS or len(sample.controls) < MIN_CONTROLS:
         return None
-    texts = [[str(c[i]) for i in rows] for c in columns]
+    texts = [Told(column, rows) for column in columns]
     mine, _ = by_item(units, comparator.per_unit([texts[0], *texts[2:]]))
     second, _ = by_item(units, comparator.per_unit([texts[1], *texts[2:]]))
     threshold = float(np.quantile(relative("power", mine, list(sample.candidates), rng).null, 0.975))
@@ -149,9 +149,9 @@ def length_only(sample: Sample, rng: np.random.Generator) -> Score:
     """The comparator that reads nothing but the answers' lengths: c_ij = - | log len S_i - log len j_i |."""
     families = AnswerOverlap().families
     part = sample.rows(lambda u: u.family in families)
-    columns = [usable_texts(c) for c in (part.suspect, *part.candidates.values())]
-    lengths = np.array([[np.nan if t is None else np.log1p(len(t)) for t in c] for c in columns]).T
-    if not len(lengths):
-        lengths = np.empty((0, len(columns)))
+    columns = [part.suspect, *part.candidates.values()]
+    found = [np.fromiter((len(a.text or "") if a is not None and a.usable else np.nan for a in column), np.float64)
+             for column in columns]  # fmt: skip
+    lengths = np.log1p(np.stack(found, axis=1))
     closeness, _ = by_item(part.units, -np.abs(lengths[:, :1] - lengths[:, 1:]))
     return replace(relative("length-only", closeness, list(sample.candidates), rng), comparator="length-only")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from text_samples import text_sample
 
-from forensics.comparators import COMPARATORS, answer_overlap, base
+from forensics.comparators import COMPARATORS, answer_overlap, texts
 from forensics.types import Message, Sample, Score
 
 TEXT = ("answer-overlap", "over-represented", "attribution", "style-delta", "relative-mmd")
@@ -92,12 +92,12 @@ def test_an_answer_of_a_megabyte(name: str) -> None:
     assert np.isfinite(found.value or 0.0)
 
 
-@pytest.mark.parametrize("name", ["over-represented", "attribution", "relative-mmd"])
+@pytest.mark.parametrize("name", ["over-represented", "attribution", "relative-mmd", "style-delta"])
 def test_blocks_of_items_give_the_same_score(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     parties = made(letters("latin"))
     whole = score(name, text_sample(parties))
-    monkeypatch.setattr(base, "ITEMS", 7)
-    assert len(list(base.item_blocks(text_sample(parties).units))) == 6
+    monkeypatch.setattr(texts, "ITEMS", 7)
+    assert len(list(texts.item_blocks(text_sample(parties).units))) == 6
     parts = score(name, text_sample(parties))
     assert parts.value == pytest.approx(whole.value, abs=1e-6)
     assert parts.interval == pytest.approx(whole.interval, abs=1e-6)
