@@ -1,20 +1,24 @@
 """Seconds and memory of the text comparators: ``python benchmarks/text_scaling.py [--items 251 1000 …]``.
 
 One suspect, one reference, ten controls (``--controls``); answers of about 200 words (``--words``) are made by this
-script. Or real ones: ``--files SUSPECT REFERENCE CONTROL …``, files of recorded answers to the same prompts. Every size
-runs in a process of its own, ``--apart`` every comparator too, with cold caches. Seconds are of the processor (one
-core), so that a busy machine counts little, and of the clock. Memory is what a comparator adds to the highest so far,
-the case itself not counted; KB an item is that over the items.
+script, beforehand, or ``--lazy`` each time that one is asked for, as from a large case file: then nothing of the case
+is in memory but what the comparator keeps of it. Or real ones: ``--files SUSPECT REFERENCE CONTROL …``, files of
+recorded answers to the same prompts. Every size runs in a process of its own, ``--apart`` every comparator too, with
+cold caches. Seconds are of the processor (one core), so that a busy machine counts little, and of the clock. Memory is
+what a comparator adds to the highest so far, the case itself not counted; KB an item is that over the items.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
+import random
 import resource
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -23,7 +27,7 @@ from forensics.comparators import COMPARATORS
 from forensics.comparators.base import RESAMPLES, quick
 from forensics.plan import gather
 from forensics.recorded import import_files
-from forensics.types import Completion, Message, Request, Sample, Unit
+from forensics.types import Column, Completion, Lazy, Message, Request, Sample, Unit
 
 TEXT = (
     "answer-overlap", "over-represented", "attribution", "opening-style", "style-delta", "relative-mmd", "choice-panel"
@@ -31,17 +35,18 @@ TEXT = (
 SYLLABLES = "ba de ki lo mu na pe ri so tu va we xi yo zu ca fe gi ho ju".split()
 
 
-def column(rng: np.random.Generator, items: int, words: int, draws: int) -> tuple[Completion, ...]:
+def column(seed: int, answers: int, words: int) -> Lazy:
     """Answers of ``words`` words, with sentences, paragraphs and lists, drawn from a vocabulary of Zipf shape."""
-    vocabulary = np.array([" ".join(rng.choice(SYLLABLES, 1 + i % 3)).replace(" ", "") for i in range(5000)])
-    share = 1.0 / np.arange(1, len(vocabulary) + 1)
-    out = []
-    for _ in range(items * draws):
-        drawn = rng.choice(vocabulary, words, p=share / share.sum())
+    rng = random.Random(seed)
+    vocabulary = ["".join(rng.choices(SYLLABLES, k=1 + i % 3)) for i in range(5000)]
+    share = list(itertools.accumulate(1.0 / (i + 1) for i in range(len(vocabulary))))
+
+    def made(row: int) -> Completion:
+        drawn = random.Random(seed << 32 | row).choices(vocabulary, cum_weights=share, k=words)
         pieces = [" ".join(drawn[i : i + 12]).capitalize() + "." for i in range(0, words, 12)]
-        text = "\n\n".join(("- " if i % 5 == 4 else "") + piece for i, piece in enumerate(pieces))
-        out.append(Completion("d", text, "stop"))
-    return tuple(out)
+        return Completion("d", "\n\n".join(("- " if i % 5 == 4 else "") + p for i, p in enumerate(pieces)), "stop")
+
+    return Lazy(made, range(answers))
 
 
 def parties(controls: int) -> tuple[str, ...]:
@@ -56,30 +61,40 @@ def recorded(files: list[str]) -> Sample:
         return gather(import_files(AuditConfig(suspect, reference, tuple(controls)), store), store)
 
 
-def sample(items: int, words: int, draws: int, controls: int) -> Sample:
+def sample(items: int, words: int, draws: int, controls: int, lazy: bool = False) -> Sample:
     """The whole case."""
     units = tuple(
         Unit(f"i{i}", "writing", d, Request("writing", f"i{i}", (Message("user", f"Question {i}?"),), sample=d))
         for i in range(items)
         for d in range(draws)
     )
-    columns = {p: column(np.random.default_rng(n), items, words, draws) for n, p in enumerate(parties(controls))}
-    return Sample(units, columns.pop("suspect"), columns.pop("reference"), columns)
+    columns = {p: column(n, items * draws, words) for n, p in enumerate(parties(controls))}
+    return case(units, columns, lazy)
 
 
-def choices(items: int, controls: int, draws: int = 8) -> Sample:
+def case(units: tuple[Unit, ...], columns: Mapping[str, Lazy], lazy: bool) -> Sample:
+    """The columns as a sample, held or not."""
+    held: dict[str, Column] = {name: made if lazy else tuple(made) for name, made in columns.items()}
+    return Sample(units, held.pop("suspect"), held.pop("reference"), held)
+
+
+def choices(items: int, controls: int, lazy: bool = False, draws: int = 8) -> Sample:
     """One-word answers, eight draws an item: each item has five words, each party its own taste."""
     units = tuple(
         Unit(f"i{i}", "choice", d, Request("choice", f"i{i}", (Message("user", f"Choose {i}."),), sample=d))
         for i in range(items)
         for d in range(draws)
     )
-    columns = {}
-    for n, party in enumerate(parties(controls)):
-        rng = np.random.default_rng(n)
-        picks = [rng.choice(5, draws, p=rng.dirichlet(np.ones(5))) for _ in range(items)]
-        columns[party] = tuple(Completion("d", f"word{i}x{k}", "stop") for i, row in enumerate(picks) for k in row)
-    return Sample(units, columns.pop("suspect"), columns.pop("reference"), columns)
+
+    def taste(party: int) -> Lazy:
+        def made(row: int) -> Completion:
+            item = row // draws
+            liked = random.Random(party << 32 | item).choices(range(5), k=3)
+            return Completion("d", f"word{item}x{random.Random(party << 32 | row).choice(liked)}", "stop")
+
+        return Lazy(made, range(items * draws))
+
+    return case(units, {name: taste(n) for n, name in enumerate(parties(controls))}, lazy)
 
 
 def peak() -> float:
@@ -92,10 +107,10 @@ def measure(args: argparse.Namespace) -> None:
     total, wall, items = 0.0, 0.0, args.items[0]
     made = recorded(args.files) if args.files else None
     if made is None and set(args.only) != {"choice-panel"}:
-        made = sample(items, args.words, 1, args.controls)
+        made = sample(items, args.words, 1, args.controls, args.lazy)
     for name in args.only:
         count = max(items // 8, 32) if name == "choice-panel" and not args.files else items
-        asked = made if count == items and made is not None else choices(count, args.controls)
+        asked = made if count == items and made is not None else choices(count, args.controls, args.lazy)
         comparator = COMPARATORS.load(name)()
         comparator = comparator if args.ablate else quick(comparator, RESAMPLES)
         part = asked.rows(lambda unit, c=comparator: unit.family in c.families)
@@ -124,6 +139,7 @@ def main() -> None:
     parser.add_argument("--controls", type=int, default=10)
     parser.add_argument("--files", nargs="+", default=[], help="recorded answers: suspect, reference, controls")
     parser.add_argument("--no-ablate", dest="ablate", action="store_false", help="without ablations")
+    parser.add_argument("--lazy", action="store_true", help="make an answer each time that it is asked for")
     parser.add_argument("--only", nargs="+", default=list(TEXT), choices=TEXT)
     parser.add_argument("--apart", action="store_true", help="every comparator in a process of its own")
     parser.add_argument("--here", action="store_true", help="in this process")
@@ -132,6 +148,7 @@ def main() -> None:
         measure(args)
         return
     options = ["--words", str(args.words), "--controls", str(args.controls), *([] if args.ablate else ["--no-ablate"])]
+    options += ["--lazy"] if args.lazy else []
     options += ["--files", *args.files] if args.files else []
     for items in args.items[:1] if args.files else args.items:
         for only in [[name] for name in args.only] if args.apart else [args.only]:

@@ -17,11 +17,26 @@ from .probes import FIRST_TOKEN, PROBES, Probe, Suite
 from .probes.base import seed_of
 from .serial import dump, load
 from .store import Store
-from .types import WIRE, Capabilities, Column, Completion, Message, ModelSpec, Request, Sample, Unit, canonical, sha256
+from .types import (
+    WIRE,
+    Capabilities,
+    Column,
+    Completion,
+    Lazy,
+    Message,
+    ModelSpec,
+    Request,
+    Sample,
+    Unit,
+    canonical,
+    sha256,
+)
 
 REDRAW = 1000  # draws from here on are the reference's second draws
 ALTERNATIVES = 5  # likeliest tokens kept a position of a scored answer: an argmax, its margin, and room for spellings
 AGAIN = 2000  # and from here on what a live endpoint is asked again when everything else is answered
+HELD = 1 << 15  # answers of a case that are held while it is judged; those of a larger one are read when asked for
+HELD_BYTES = 1 << 27  # the same by the bytes of the case
 REPEATED = 24  # next-token queries that are repeated word for word
 
 
@@ -272,5 +287,9 @@ def _spec(plan: Plan, name: str) -> ModelSpec:
 
 
 def _column(store: Store, spec: ModelSpec, requests: Sequence[Request | None]) -> Column:
-    out: list[Completion | None] = [None if r is None else store.get(spec, r) for r in requests]
-    return tuple(out)
+    def read(row: int) -> Completion | None:
+        request = requests[row]
+        return None if request is None else store.get(spec, request)
+
+    column = Lazy(read, range(len(requests)))
+    return column if len(store) > HELD or store.size > HELD_BYTES else tuple(column)

@@ -277,6 +277,14 @@ class Store:
     def __len__(self) -> int:
         return self._count
 
+    @property
+    def size(self) -> int:
+        """Bytes of the case, packed as they are."""
+        (pages,), (bytes_a_page,) = (
+            self._db.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "page_size")
+        )
+        return int(pages * bytes_a_page)
+
     def check(self) -> None:
         """Recompute the whole chain. Errors: `EvidenceError` that names the first entry that differs."""
         name, head = self.path or "case", GENESIS

@@ -9,7 +9,7 @@ import functools
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, overload
 from urllib.parse import quote
 
 Role = Literal["suspect", "reference", "control", "base"]
@@ -230,6 +230,25 @@ Column = Sequence[Completion | None]
 
 
 @dataclass(frozen=True, slots=True)
+class Lazy(Sequence[Completion | None]):
+    """A column that nobody holds: ``read`` looks row ``rows[i]`` up, every time it is asked for."""
+
+    read: Callable[[int], Completion | None]
+    rows: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, place: int) -> Completion | None: ...
+    @overload
+    def __getitem__(self, place: slice) -> Lazy: ...
+    def __getitem__(self, place: int | slice) -> Completion | Lazy | None:
+        found = self.rows[place]
+        return Lazy(self.read, found) if isinstance(found, Sequence) else self.read(found)
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """All that a comparator sees: completions aligned with ``units``; None where a party has no answer.
 
@@ -253,8 +272,12 @@ class Sample:
         index = [i for i, unit in enumerate(self.units) if keep(unit)]
 
         def take(column: Column) -> Column:
+            if isinstance(column, Lazy):
+                return Lazy(column.read, [column.rows[i] for i in index])
             return tuple(column[i] for i in index)
 
+        if len(index) == len(self.units):
+            return self
         return Sample(
             units=tuple(self.units[i] for i in index),
             suspect=take(self.suspect),

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..types import Column, Completion, Sample, TokenLogprob, Unit
-from .base import Array, by_item
+from ..types import Column, Completion, Sample, Score, TokenLogprob, Unit
+from .base import Array, abstain, by_item
 
 ENTRIES = 1 << 20  # listed tokens read at a time: memory does not grow with contexts times vocabulary
 
@@ -119,6 +119,22 @@ def context_means(sample: Sample, closeness: Array) -> Array:
     """Mean over the contexts cut from one item (``id@0``, ``id@1`` …): they overlap and are one observation."""
     units: list[Unit] = [replace(u, item=u.item.partition("@")[0]) for u in sample.units]
     return by_item(units, closeness)[0]
+
+
+def comparable(
+    name: str, sample: Sample, measured: Callable[[Sequence[Column]], tuple[Array, Array]], least: float
+) -> Array | Score:
+    """Closeness ``(n_units, 1 + K)`` of S to every candidate, or the score that says why ``name`` abstains.
+
+    ``measured``: columns, S first -> closeness and mass in common, which must be ``least`` on average: see `foreign`.
+    """
+    columns = {"suspect": sample.suspect, **sample.candidates}
+    why = silent(columns)
+    if why:
+        return abstain(name, "unsupported", why)
+    closeness, shared = measured(list(columns.values()))
+    why = foreign(list(sample.candidates), shared, least)
+    return abstain(name, "unsupported", why) if why else closeness
 
 
 def silent(columns: Mapping[str, Column]) -> str | None:

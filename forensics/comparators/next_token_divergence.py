@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..types import Column, Completion, Sample, Score, TokenLogprob
-from .base import RESAMPLES, Array, abstain, point, relative
-from .first_tokens import Lists, common_mass, context_means, first, foreign, lists, silent
+from .base import RESAMPLES, Array, point, relative
+from .first_tokens import Lists, common_mass, comparable, context_means, first, lists
 
 LN2 = math.log(2.0)
 SHORT = (20, 5)  # what endpoints list at most, and what the narrowest list
@@ -42,21 +42,16 @@ class NextTokenDivergence:
 
     def compare(self, sample: Sample, rng: np.random.Generator) -> Score:
         """See the class; needs top log-probs of every party."""
-        why = silent({"suspect": sample.suspect, **sample.candidates})
-        if why:
-            return abstain(self.name, "unsupported", why)
+        closeness = comparable(self.name, sample, lambda columns: measured(columns, self.censor), self.min_shared)
+        if isinstance(closeness, Score):
+            return closeness
         columns = [sample.suspect, *sample.candidates.values()]
-        names = list(sample.candidates)
-        closeness, shared = measured(columns, self.censor)
-        why = foreign(names, shared, self.min_shared)
-        if why:
-            return abstain(self.name, "unsupported", why)
         longest = max((len(t.top) for column in columns for c in column if (t := first(c))), default=0)
         longest = min(longest, self.censor or longest)
         ablations = {f"top {k} only": point(context_means(sample, measured(columns, k)[0]))
                      for k in SHORT if self.ablate and k < longest}  # fmt: skip
         items = context_means(sample, closeness)
-        return relative(self.name, items, names, rng, resamples=self.resamples, ablations=ablations)
+        return relative(self.name, items, list(sample.candidates), rng, resamples=self.resamples, ablations=ablations)
 
 
 def measured(columns: Sequence[Column], censor: int | None) -> tuple[Array, Array]:

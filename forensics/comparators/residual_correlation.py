@@ -9,7 +9,7 @@ import numpy as np
 
 from ..types import Column, Sample, Score
 from .base import RESAMPLES, Array, abstain, point, relative
-from .first_tokens import Lists, common_mass, context_means, first, foreign, lists, silent
+from .first_tokens import Lists, common_mass, comparable, context_means, first, lists
 
 FEWEST = 4  # tokens of a context: a rank correlation of fewer is a coin toss
 
@@ -38,21 +38,17 @@ class ResidualCorrelation:
 
     def compare(self, sample: Sample, rng: np.random.Generator) -> Score:
         """See the class; needs top log-probs of every party, and of the base where its preferences are to come off."""
-        why = silent({"suspect": sample.suspect, **sample.candidates})
-        if why:
-            return abstain(self.name, "unsupported", why)
         names = list(sample.candidates)
         if len(names) < 3:
             return abstain(self.name, "insufficient", f"{len(names) - 1} control(s): two are needed for a residual")
         base = sample.base if sample.base is not None and any(first(c) for c in sample.base) else None
-        columns = [sample.suspect, *sample.candidates.values()]
-        closeness, shared = correlations(columns, base)
-        why = foreign(names, shared, self.min_shared)
-        if why:
-            return abstain(self.name, "unsupported", why)
+        closeness = comparable(self.name, sample, lambda columns: correlations(columns, base), self.min_shared)
+        if isinstance(closeness, Score):
+            return closeness
         ablations = {}
         if self.ablate and base is not None:
-            ablations["base not subtracted"] = point(context_means(sample, correlations(columns, None)[0]))
+            level, _ = correlations([sample.suspect, *sample.candidates.values()], None)
+            ablations["base not subtracted"] = point(context_means(sample, level))
         items = context_means(sample, closeness)
         return relative(self.name, items, names, rng, resamples=self.resamples, ablations=ablations)
 
