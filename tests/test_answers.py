@@ -185,7 +185,9 @@ def test_a_bad_first_line_does_not_decide_what_the_file_is(write: Any) -> None:
     assert (file.format, len(file.answers), len(file.skipped)) == ("jsonl", 3, 3)
 
 
-@pytest.mark.parametrize("data", [b"", b"\n \r\n", b"\xef\xbb\xbf", b"[]", gzip.compress(b"", mtime=0), zstandard.compress(b"")])
+@pytest.mark.parametrize(
+    "data", [b"", b"\n \r\n", b"\xef\xbb\xbf", b"[]", gzip.compress(b"", mtime=0), zstandard.compress(b"")]
+)
 def test_a_file_without_answers_is_an_error(write: Any, data: bytes) -> None:
     with pytest.raises(UsageError, match="no answers in this file"):
         read_answers(write(data))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from forensics import AuditConfig, BackendError, BudgetExceeded, Report, Store, UsageError, audit, collect, judge
+from forensics import AuditConfig, BackendError, BudgetExceeded, Report, Store, UsageError, audit, collect, judge, plan
 from forensics.audit import text_conditions
 from forensics.collect import Budget, _Session, estimate
 from forensics.config import load_config, make_config
@@ -18,7 +18,7 @@ from forensics.plan import gather, stored_plan
 from forensics.probes import FIRST_TOKEN
 from forensics.serial import dump
 from forensics.spec import parse_spec
-from forensics.types import Completion, Reply, Request, silent
+from forensics.types import Completion, Lazy, Reply, Request, silent
 
 
 def test_judging_a_case_twice_gives_the_same_bytes(case: Path) -> None:
@@ -31,6 +31,14 @@ def test_judging_a_case_twice_gives_the_same_bytes(case: Path) -> None:
     assert first.exit_code == 3
     assert [e.comparator for e in first.evidence if e.status == "ok"]
     assert all(e.llr is None for e in first.evidence)
+
+
+def test_answers_that_stay_in_the_case_file_give_the_same_bytes(case: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Store(case, must_exist=True) as store:
+        held = judge(store)
+        monkeypatch.setattr(plan, "HELD", 0)
+        assert isinstance(gather(stored_plan(store), store).suspect, Lazy)
+        assert judge(store).to_json() == held.to_json()
 
 
 def test_a_stopped_run_resumes_and_asks_nothing_twice(config: AuditConfig) -> None:

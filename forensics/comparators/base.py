@@ -191,6 +191,8 @@ def assemble(
     boots, controls = replicates[:, 0], replicates[:, 1:]
     rows = np.arange(len(controls))
     null = controls[rows, rows % controls.shape[1]]
+    if max(abs(observed).max(), abs(replicates).max()) < 1e-12:
+        return abstain(name, "insufficient", "nothing that is measured tells the candidates apart", n=n)
     low, high = np.quantile(boots, [0.025, 0.975])
     return Score(
         comparator=name,

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..types import Unit
-from .texts import remembered
+from .texts import LETTERS, remembered, unspaced
 
 TOKEN = r"(?u)\w+|[^\w\s]"
 TERMS = 1 << 20
 _token = re.compile(TOKEN)
+_character = re.compile(rf"[{LETTERS}]|[^\W{LETTERS}]+|[^\w\s]")
 
 Hashed = tuple[NDArray[np.int32], NDArray[np.float32]]
 
@@ -24,11 +25,11 @@ def hashed(text: str, ngram: int) -> Hashed:
     """Columns, ascending, and counts of a text's words and n-grams of up to ``ngram``, case ignored.
 
     Column of a term: scikit-learn's feature hashing, |MurmurHash3(term)| mod 2**20, so there is no vocabulary to keep
-    or to leak.
+    or to leak. A text in a script without spaces is read by its characters.
     """
     from sklearn.utils import murmurhash3_32
 
-    words = _token.findall(text.lower())
+    words = (_character if unspaced(text) else _token).findall(text.lower())
     terms, last = list(words), words
     for n in range(1, ngram):
         last = [f"{head} {word}" for head, word in zip(last, words[n:], strict=False)]

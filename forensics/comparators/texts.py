@@ -6,6 +6,7 @@ than a machine has. What comparators keep of an item is a few numbers.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, update_wrapper
@@ -15,11 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..types import Column, Completion, Sample, Score, Unit
-from .base import abstain, item_rows, shortage
+from .base import MIN_CONTROLS, MIN_ITEMS, abstain, item_rows, shortage
 
 ITEMS = 1024  # items whose texts are read at a time
 ANSWERS = 8 * ITEMS  # answers of one party that are read at a time, where items have many draws
 LONGEST = 1 << 14  # characters of a text up to which what was found in it is kept
+
+LETTERS = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+)
+UNSPACED = re.compile(f"[{LETTERS}]")
 
 Rows = NDArray[np.intp]
 P = ParamSpec("P")
@@ -80,7 +86,11 @@ def complete_texts(name: str, sample: Sample, *, min_words: int = 0) -> Texts | 
     units = by_prompt([sample.units[i] for i in rows])
     told = [Told(column, rows) for column in columns]
     index, items = item_rows(units)
-    problem = shortage(len(items), len(sample.controls)) or repetition(index, told[0])
+    problem = shortage(len(items), len(sample.controls))
+    if problem and len(sample.controls) >= MIN_CONTROLS:
+        problem = problem.replace("an answer", f"an answer of {min_words} words or more") if min_words else problem
+        problem += _fewest(["suspect", *sample.candidates], columns)
+    problem = problem or repetition(index, told[0])
     if problem:
         return abstain(name, "insufficient", problem, n=len(items))
     return Texts(units, rows, told, list(sample.candidates), len(items))
@@ -96,7 +106,21 @@ def answered(columns: Iterable[Column], rows: Iterable[int], *, min_words: int =
 def _counts(answer: Completion | None, min_words: int) -> bool:
     if answer is None or not answer.usable:
         return False
-    return not min_words or len((answer.text or "").split()) >= min_words
+    text = answer.text or ""
+    return not min_words or len(text.split()) >= min_words or (len(text) >= min_words and unspaced(text))
+
+
+def unspaced(text: str) -> bool:
+    """Whether most of a text is in a script that parts no words: Han, kana, Thai, Lao, Burmese, Khmer. There a run of
+    letters is a sentence, and a character is the nearest thing to a word."""
+    return not text.isascii() and 2 * len(UNSPACED.findall(text)) > len(text)
+
+
+def _fewest(names: Sequence[str], columns: Sequence[Column]) -> str:
+    """Whom it is owed to that few items have an answer from everybody, if it is owed to one party."""
+    usable = [sum(answer is not None and answer.usable for answer in column) for column in columns]
+    least, *others = sorted(usable)
+    return f"; {names[usable.index(least)]} has {least}" if least < MIN_ITEMS <= others[0] else ""
 
 
 def by_prompt(units: Sequence[Unit]) -> list[Unit]:
@@ -131,11 +155,11 @@ def repetition(index: Rows, answers: Iterable[str]) -> str | None:
     item of each."""
     # Hashes: the texts themselves, folded, would be as much memory as all of the suspect's answers.
     said = np.fromiter((hash(a.strip().casefold()) for a in answers), np.int64, len(index))
-    given = np.unique(np.stack([said, index]), axis=1)[0]
-    most = int(np.unique(given, return_counts=True)[1].max(initial=0))
-    n_items = int(index.max(initial=-1)) + 1
-    if most > n_items / 2:
-        return f"the suspect gives one and the same answer to {most} of {n_items} items"
+    draws = np.bincount(index)
+    # Of many draws, the share: who flips a coin says the same word to every item, and the other one as well.
+    most = np.bincount(np.unique(said, return_inverse=True)[1], weights=1.0 / draws[index]).max(initial=0.0)
+    if most > len(draws) / 2:
+        return f"the suspect gives one and the same answer to {most:.0f} of {len(draws)} items"
     return None
 
 

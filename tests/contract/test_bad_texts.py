@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from text_samples import text_sample
 
-from forensics.comparators import COMPARATORS, answer_overlap, texts
-from forensics.types import Message, Sample, Score
+from forensics.comparators import COMPARATORS, answer_overlap, base, texts
+from forensics.types import Completion, Lazy, Message, Sample, Score
 
 TEXT = ("answer-overlap", "over-represented", "attribution", "style-delta", "relative-mmd")
 PARTIES = ("suspect", "reference", "ann", "bob", "cid")
+WHOLE = (*TEXT, "opening-style", "choice-panel")
 SCRIPTS = {
     "han": "的一是不了人我在有他这中大来上国",
     "arabic": "ابتثجحخدذرزسشصضطظعغ",
@@ -36,6 +37,12 @@ def made(word: Callable[[np.random.Generator], str], words: int = 40, items: int
     return out
 
 
+def chosen() -> dict[str, list[list[str]]]:
+    """One-word answers of every party, six draws an item."""
+    rng = np.random.default_rng(0)
+    return {p: [[str(rng.choice(["red", "blue", "green"])) for _ in range(6)] for _ in range(36)] for p in PARTIES}
+
+
 def letters(script: str) -> Callable[[np.random.Generator], str]:
     return lambda rng: "".join(rng.choice(list(SCRIPTS[script]), rng.integers(1, 6)))
 
@@ -54,11 +61,31 @@ def test_any_script(name: str, script: str) -> None:
         assert found.value > 0
 
 
+@pytest.mark.parametrize("name", ["answer-overlap", "over-represented", "attribution"])
+def test_a_script_without_spaces_is_read_by_characters(name: str) -> None:
+    parties = {p: [[t.replace(" ", "")] for (t,) in column] for p, column in made(letters("han")).items()}
+    found = score(name, text_sample(parties))
+    assert found.status == "ok"
+    if name == "answer-overlap":
+        assert (found.value or 0.0) > max(found.null)
+
+
+def test_where_nothing_is_in_common_there_is_no_score() -> None:
+    parties = {p: [[f"{p}{i}word"] for i in range(36)] for p in PARTIES}
+    found = score("answer-overlap", text_sample(parties))
+    assert (found.status, "apart" in (found.reason or "")) == ("insufficient", True)
+
+
 @pytest.mark.parametrize("name", TEXT)
 def test_one_word_answers(name: str) -> None:
     found = score(name, text_sample(made(letters("latin"), words=1)))
     if name == "style-delta":
-        assert (found.status, "30" in (found.reason or "")) == ("insufficient", True)
+        assert (found.status, "of 8 words or more" in (found.reason or "")) == ("insufficient", True)
+    elif found.status == "insufficient":  # hardly two of these are the same word
+        assert (name in ("answer-overlap", "over-represented", "attribution"), "apart" in (found.reason or "")) == (
+            True,
+            True,
+        )
     else:
         assert found.status == "ok"
         assert np.isfinite(found.null).all()
@@ -70,6 +97,7 @@ def test_a_control_that_says_nothing(name: str) -> None:
     found = score(name, text_sample(parties))
     assert found.status == "insufficient"
     assert "every party" in (found.reason or "")
+    assert "bob has 0" in (found.reason or "")
 
 
 @pytest.mark.parametrize("name", TEXT)
@@ -110,3 +138,49 @@ def test_blocks_of_units_give_the_same_overlap(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(answer_overlap, "UNITS", 10)
     assert answer_overlap.AnswerOverlap().cosines(columns) == pytest.approx(whole, abs=1e-7)
     assert whole[:, 0].mean() > 2 * whole[:, 1:].mean()
+
+
+def lazily(sample: Sample, text: Callable[[str], str] = str) -> Sample:
+    """The same sample with answers that are made each time that one is asked for."""
+
+    def column(held: Sequence[Completion | None]) -> Lazy:
+        return Lazy(lambda row: Completion("d", text(held[row].text), "stop"), range(len(held)))  # type: ignore[union-attr, arg-type]
+
+    columns = {name: column(held) for name, held in sample.controls.items()}
+    return Sample(sample.units, column(sample.suspect), column(sample.reference), columns)
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_no_more_answers_than_a_block_are_ever_held(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    alive: list[int] = [0, 0]
+
+    class Counted(str):
+        __slots__ = ()
+
+        def __new__(cls, text: str) -> Counted:
+            alive[0] += 1
+            alive[1] = max(alive)
+            return super().__new__(cls, text)
+
+        def __del__(self) -> None:
+            alive[0] -= 1
+
+    monkeypatch.setattr(texts, "ITEMS", 5)
+    monkeypatch.setattr(answer_overlap, "UNITS", 5)
+    monkeypatch.setattr(texts, "LONGEST", 0)
+    parties = made(letters("latin")) if name != "choice-panel" else chosen()
+    sample = text_sample(parties)
+    assert score(name, lazily(sample, Counted)) == score(name, sample)
+    assert alive[0] == 0
+    assert alive[1] <= 2 * 5
+
+
+@pytest.mark.parametrize("name", ["over-represented", "style-delta"])
+def test_the_spread_of_some_items_is_that_of_all(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    sample = text_sample(made(letters("latin"), items=400, words=12))
+    whole = score(name, sample)
+    monkeypatch.setattr(base, "RESAMPLED", 100)
+    some = score(name, sample)
+    assert some.value == whole.value
+    assert np.std(some.replicates) == pytest.approx(np.std(whole.replicates), rel=0.25)
+    assert np.mean(some.replicates) == pytest.approx(np.mean(whole.replicates), abs=np.std(whole.replicates))
