@@ -39,6 +39,7 @@ def print_report(report: Report, console: Console) -> None:
     _verdict(console, s)
     _section(console, "Evidence", _evidence(record))
     _section(console, "Closeness", _table(tables.closeness(record), console.width), words.NEAREST)
+    _section(console, "Ablations", _table(tables.ablations(record), console.width))
     _section(console, "Exact tests", _table(tables.exact(record), console.width))
     if record.exact:
         console.print(_table(tables.exact_words(record), console.width))
