@@ -220,6 +220,11 @@ def _limitations(
             f"All controls are of one maker ({makers.pop()}), whose models resemble each other: what sets the "
             "reference apart from them may be that it is of another. Add controls of other makers."
         )
+    elif plan.recorded and makers == {None}:
+        out.append(
+            "Who made the controls is not recorded (FILE?vendor=MAKER says it). Models of the same maker resemble each "
+            "other: were all controls such, that alone could set the reference apart."
+        )
     if population is None:
         out.append("No reference population matches this case, so the error rates of its numbers are unknown.")
     else:

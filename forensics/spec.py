@@ -13,7 +13,7 @@ SECRET_WORDS = {"key", "apikey", "token", "secret", "password", "authorization",
 
 
 def parse_spec(text: str) -> ModelSpec:
-    """Parse a model spec; a bare path to an existing file means ``file/``.
+    """Parse a model spec; a bare path to an existing file means ``file/``, and may have options.
 
     Errors: `UsageError` for an empty spec, an unknown provider, or an option that looks like a secret (keys come from
     the environment only, because specs are stored and printed).
@@ -21,12 +21,12 @@ def parse_spec(text: str) -> ModelSpec:
     from .backends import BACKENDS
 
     text = text.strip()
-    if text.startswith(("/", "./", "../", "~")) or ("/" not in text and Path(text).is_file()):
-        return _file(text)
-    head, _, query = text.partition("?")
+    if text.partition("/")[0] not in BACKENDS.names() and Path(text).expanduser().is_file():
+        return _file(text)  # a question mark may be part of a file's name
+    head, mark, query = text.partition("?")
     provider, slash, name = head.partition("/")
-    if provider not in BACKENDS.names() and Path(text).is_file():
-        return _file(text)
+    if head.startswith(("/", "./", "../", "~")) or (provider not in BACKENDS.names() and Path(head).is_file()):
+        provider, slash, name = "file", "/", _file(head if mark else text).name
     if not slash or not name:
         raise UsageError(
             f"{head!r} is no model spec and no file: write provider/name, e.g. hf/models/mine or zoo/student"

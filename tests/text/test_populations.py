@@ -199,9 +199,11 @@ def test_controls_of_one_maker_are_a_limitation(manifest: Path) -> None:
 
     def limits(makers: tuple[str, ...]) -> str:
         named = zip(("cid", "dot", "eve"), makers, strict=True)
-        chosen = tuple(f"file/{at}/{n}.jsonl" + (f"?vendor={m}" if m else "") for n, m in named)
+        chosen = tuple(f"{at}/{n}.jsonl" + (f"?vendor={m}" if m else "") for n, m in named)
         return " ".join(compare(replace(config, controls=chosen)).limitations)
 
     assert "All controls are of one maker (Acme)" in limits(("Acme", "Acme", "Acme"))
     assert "of one maker" not in limits(("Acme", "Acme", "Bell"))
     assert "of one maker" not in limits(("", "", ""))
+    assert "Who made the controls is not recorded" in limits(("", "", ""))
+    assert "Who made the controls is not recorded" not in limits(("", "Acme", ""))
