@@ -27,7 +27,7 @@ RESAMPLES = 999
 MIN_ITEMS = 30
 MIN_CONTROLS = 2
 RESAMPLED = 1024  # items whose whole features are held to be resampled
-BLOCK = 1 << 22  # cells of one block of bootstrap weights (32 MB): memory does not grow with the number of items
+BLOCK = 1 << 20  # cells of one block of bootstrap weights (8 MB): memory does not grow with the number of items
 
 
 class Comparator(Protocol):

@@ -50,9 +50,10 @@ class Told(Sequence[str]):
     def __getitem__(self, place: int | slice | Rows) -> str | Told:
         if isinstance(place, slice | np.ndarray):
             return Told(self._column, self._rows[place])
-        answer = self._column[self._rows[place]]
+        answer = self._column[int(self._rows[place])]
         assert answer is not None
-        return str(answer.text)
+        assert answer.text is not None
+        return answer.text
 
 
 @dataclass(frozen=True, slots=True)
