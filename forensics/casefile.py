@@ -92,7 +92,7 @@ def _without(data: mmap.mmap, at: int) -> bytes:
 def uri_of(path: Path | None, only_read: bool) -> str:
     """SQLite's address of the case; a case without a pending log is read as it lies, on read-only media too."""
     if path is None:
-        return "file::memory:"
+        return "file:"  # a private database, on disk only as far as it outgrows its cache, gone when it is closed
     plain = path.resolve().as_uri()
     if not only_read:
         return plain

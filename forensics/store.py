@@ -49,7 +49,7 @@ class Entry:
 
 
 class Store:
-    """A case file, or a case in memory (``path=None``)."""
+    """A case file, or a case that nobody keeps (``path=None``)."""
 
     def __init__(self, path: str | Path | None = None, *, must_exist: bool = False, key: bytes | None = None) -> None:
         """``must_exist`` opens a stored case to be read: nothing is written to it, nor beside it. ``key``: the secret
