@@ -10,6 +10,7 @@ import pytest
 from forensics.comparators.base import bootstrap, by_item, contrasts, relative, trimmed_means
 from forensics.comparators.cross_likelihood import _rate
 from forensics.comparators.next_token_divergence import NextTokenDivergence, js_bits
+from forensics.comparators.style_delta import burrows, impostors
 from forensics.types import Completion, Request, Sample, TokenLogprob, Unit
 
 
@@ -117,3 +118,19 @@ def test_one_foreign_tokenizer_is_enough_to_abstain() -> None:
         found = NextTokenDivergence().compare(Sample(units, column(same), reference, columns), rng)
         assert found.status == "unsupported"
         assert names[0] in (found.reason or "")
+
+
+def test_burrows_delta_by_hand() -> None:
+    means = np.array([[1.0, 0.0], [1.0, 1.0], [3.0, 0.0], [0.0, 4.0]])  # S, R, two controls
+    # d(S, .) = .5, 1, 2.5; between the controls 3.5; of R to them 1.5 and 2.
+    near = np.array([-0.5 + 1.75, -1.0 + 3.5, -2.5 + 3.5])
+    assert burrows(means) == pytest.approx(near[0] - near[1:].mean())
+
+
+def test_the_impostors_share_is_one_for_the_reference_and_chance_for_a_model_like_any_other() -> None:
+    rng = np.random.default_rng(0)
+    means = rng.normal(size=(6, 40))
+    assert impostors(means[[1, 1, 2, 3, 4, 5]], rng) == 1.0
+    assert impostors(means[[2, 1, 2, 3, 4, 5]], rng) < 0.6  # a control is S: R wins only where it is not drawn
+    shares = [impostors(rng.normal(size=(6, 40)), rng) for _ in range(60)]
+    assert np.mean(shares) == pytest.approx(1 / 3, abs=0.08)

@@ -13,6 +13,7 @@ from .base import RESAMPLES, Array, around, assemble, bootstrap, closeness_of, c
 from .terms import beginning
 from .texts import Rows, Texts, Told, complete_texts, item_blocks, remembered
 
+TRIALS = 100  # of General Impostors
 STYLE_FAMILIES = frozenset({"writing", "layout", "reasoning"})
 
 
@@ -26,7 +27,8 @@ class StyleDelta:
     without which a candidate in the middle of the field is near to everybody. Unit: cosine distances; closeness
     lies in -2 … 2 and the value, a difference of two, in -4 … 4.
     Null hypothesis: the candidate is not S's teacher. Answers too short to have a style (< 8 words) are left out.
-    ``words``: read only so many words of every answer.
+    ``words``: read only so many words of every answer. Ablations: views of the text, Burrows' delta in the cosine's
+    place, and the General Impostors share.
     """
 
     name: str = "style-delta"
@@ -48,33 +50,60 @@ class StyleDelta:
 
         def resampled(weights: Array) -> Array:
             drawn = around(mean.ravel(), weights @ held.reshape(len(held), -1), own, n, len(held))
-            return self._closeness(drawn.reshape(len(weights), *mean.shape))
+            return closeness(cosine_distances(drawn.reshape(len(weights), *mean.shape)))
 
-        observed = self._closeness(mean[None])
+        observed = closeness(cosine_distances(mean[None]))
         replicates = bootstrap(resampled, len(held), rng, resamples=self.resamples)
         ablations = {}
+        if self.ablate and mean.size:
+            ablations = {"Burrows' delta": burrows(mean), "General Impostors share": impostors(mean, rng)}
         for label, view in views().items() if self.ablate else ():
             if self.words is None or label != "first 40 words":
                 changed, _ = standardised(texts, chosen[:0], lambda text, v=view: self._read(v(text)))  # type: ignore[misc]
-                ablations[label] = float(contrasts(self._closeness(changed[None]))[0, 0])
+                ablations[label] = float(contrasts(closeness(cosine_distances(changed[None])))[0, 0])
         return assemble(self.name, contrasts(observed)[0], contrasts(replicates), n,
                         closeness_of(observed[0], texts.names), ablations)  # fmt: skip
 
     def _read(self, text: str) -> str:
         return text if self.words is None else beginning(text, self.words)
 
-    def _closeness(self, means: Array) -> Array:
-        """Mean features ``(B, 2 + K, F)`` -> closeness ``(B, 1 + K)``."""
-        means = means - means[:, 1:].mean(axis=1, keepdims=True)
-        norm = np.linalg.norm(means, axis=2, keepdims=True)
-        unit = means / np.where(norm > 0, norm, 1.0)
-        distance = 1.0 - np.einsum("bpf,bqf->bpq", unit, unit, optimize=True)
-        parties = distance.shape[1]
-        out = np.empty((len(means), parties - 1))
-        for j in range(1, parties):
-            others = [k for k in range(2, parties) if k != j]
-            out[:, j - 1] = -distance[:, 0, j] + distance[:, j, others].mean(axis=1)
-        return out
+
+def cosine_distances(means: Array) -> Array:
+    """Mean features ``(B, parties, F)``, S first -> 1 - cos of every two parties ``(B, parties, parties)``, centred on
+    the candidates."""
+    means = means - means[:, 1:].mean(axis=1, keepdims=True)
+    norm = np.linalg.norm(means, axis=2, keepdims=True)
+    unit = means / np.where(norm > 0, norm, 1.0)
+    return np.asarray(1.0 - np.einsum("bpf,bqf->bpq", unit, unit, optimize=True))
+
+
+def closeness(distance: Array) -> Array:
+    """Distances ``(B, 2 + K, 2 + K)`` -> closeness of S to the candidates ``(B, 1 + K)``, typicality taken off."""
+    parties = distance.shape[1]
+    out = np.empty((len(distance), parties - 1))
+    for j in range(1, parties):
+        others = [k for k in range(2, parties) if k != j]
+        out[:, j - 1] = -distance[:, 0, j] + distance[:, j, others].mean(axis=1)
+    return out
+
+
+def burrows(mean: Array) -> float:
+    """The value with Burrows' (2002) delta, the mean of | z_a - z_b | over the features, in the cosine's place."""
+    distance = np.abs(mean[:, None] - mean[None]).mean(axis=2)
+    return float(contrasts(closeness(distance[None]))[0, 0])
+
+
+def impostors(mean: Array, rng: np.random.Generator) -> float:
+    """General Impostors (Koppel & Winter 2014): in which share of ``TRIALS`` random halves of the features and of the
+    controls S is nearer to R, by cosine, than to every control drawn. On average 1 / (1 + K / 2) for an R like them.
+    """
+    k, width, won = len(mean) - 2, mean.shape[1], 0
+    for _ in range(TRIALS):
+        part = mean[:, rng.choice(width, (width + 1) // 2, replace=False)]
+        drawn = 2 + rng.choice(k, (k + 1) // 2, replace=False)
+        far = cosine_distances(part[None])[0, 0]
+        won += bool(far[1] < far[drawn].min())
+    return won / TRIALS
 
 
 @remembered(1 << 15)
