@@ -10,7 +10,9 @@ from .pairing import pair
 from .plan import Party, Plan, save_plan
 from .protocol import fix_protocol
 from .store import Store
-from .types import Capabilities, Listener, Progress, Reply, Request, canonical, sha256, silent
+from .types import Capabilities, Listener, Progress, Reply, canonical, sha256, silent
+
+BATCH = 1000
 
 
 def import_files(config: AuditConfig, store: Store, progress: Listener = silent) -> Plan:
@@ -45,11 +47,13 @@ def import_files(config: AuditConfig, store: Store, progress: Listener = silent)
     for name, spec in specs.items():
         if str(spec) not in known:
             store.note("file", str(spec), files[name].digest.encode())
-        pairs: list[tuple[Request, Reply]] = []
-        for request, told, answer in zip(requests, pairing.columns[name], pairing.sources[name], strict=True):
-            if told is not None and answer is not None:
-                pairs.append((request, Reply(told, record(files[name], answer))))
-        store.answer(spec, pairs)
+        rows = list(zip(requests, pairing.columns[name], pairing.sources[name], strict=True))
+        for start in range(0, len(rows), BATCH):  # the records are the answers once more: never all at once
+            pairs = [
+                (request, Reply(told, record(files[name], answer)))
+                for request, told, answer in rows[start : start + BATCH] if told is not None and answer is not None
+            ]  # fmt: skip
+            store.answer(spec, pairs)
     return plan
 
 
