@@ -174,13 +174,15 @@ def _parties(plan: Plan, sample: Sample) -> list[PartyRecord]:
     columns: dict[str, Column | None] = {"suspect": sample.suspect, **sample.candidates, "base": sample.base}
     out = []
     for party in plan.parties:
-        column = [c for c in columns.get(party.name) or () if c is not None]
-        texts = [c.text or "" for c, u in zip(columns.get(party.name) or (), sample.units, strict=False)
-                 if c is not None and c.usable and u.family != "first-token"]  # fmt: skip
-        mean = sig(float(np.mean([len(t) for t in texts]))) if texts else None
-        unusable = sum(not c.usable for c in column)
-        missing = 0 if party.name == "base" else len(sample.units) - len(column)
-        out.append(PartyRecord(_role(party.name), party.name, str(party.spec), len(column), unusable, missing, mean))
+        answers, unusable, lengths = 0, 0, []
+        for c, unit in zip(columns.get(party.name) or (), sample.units, strict=False):
+            if c is not None:
+                answers, unusable = answers + 1, unusable + (not c.usable)
+                if c.usable and unit.family != "first-token":
+                    lengths.append(len(c.text or ""))
+        mean = sig(float(np.mean(lengths))) if lengths else None
+        missing = 0 if party.name == "base" else len(sample.units) - answers
+        out.append(PartyRecord(_role(party.name), party.name, str(party.spec), answers, unusable, missing, mean))
     return out
 
 

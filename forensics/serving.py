@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 
 from .plan import Plan
-from .types import Column, Completion, Sample
+from .types import Column, Sample
 
 SHOWN = 4
+Told = tuple[str, str, str | None, str | None]  # when, the request, the model's name, the build
 
 
 def changes(plan: Plan, sample: Sample) -> list[str]:
@@ -15,10 +16,10 @@ def changes(plan: Plan, sample: Sample) -> list[str]:
     out = []
     for party in plan.parties:
         done = _answers(party.name, sample)
-        names = _spans(done, lambda c: c.model_echo)
+        names = _spans((when, name) for when, _, name, _ in done)
         if party.capabilities.model_echo and names and party.capabilities.model_echo not in names:
             names = {party.capabilities.model_echo: (0, "")} | names
-        builds = _spans(done, lambda c: c.fingerprint)
+        builds = _spans((when, build) for when, _, _, build in done)
         if len(names) > 1:
             out.append(
                 f"{party.name}: the endpoint named its model {_told(names)}. More than one model may have answered."
@@ -28,21 +29,24 @@ def changes(plan: Plan, sample: Sample) -> list[str]:
     return out
 
 
-def _answers(name: str, sample: Sample) -> list[Completion]:
+def _answers(name: str, sample: Sample) -> list[Told]:
+    """What a party said of itself, in order; answers may be too many to be held."""
     columns: list[Column | None] = [{"suspect": sample.suspect, "base": sample.base, **sample.candidates}.get(name)]
     columns += [sample.again.get(name), sample.redraw if name == "reference" else None]
     columns += [column for (scorer, _), column in sample.likelihoods.items() if scorer == name]
-    found = [c for column in columns for c in column or () if c is not None]
-    return sorted(found, key=lambda c: (c.received_at or "", c.request_digest))
+    found = [
+        (c.received_at or "", c.request_digest, c.model_echo, c.fingerprint)
+        for column in columns for c in column or () if c is not None and (c.model_echo, c.fingerprint) != (None, None)
+    ]  # fmt: skip
+    return sorted(found, key=lambda told: told[:2])
 
 
-def _spans(done: list[Completion], key: Callable[[Completion], str | None]) -> dict[str, tuple[int, str]]:
+def _spans(done: Iterable[tuple[str, str | None]]) -> dict[str, tuple[int, str]]:
     """Value -> how many answers had it, and when the first of them came."""
     out: dict[str, tuple[int, str]] = {}
-    for completion in done:
-        value = key(completion)
+    for when, value in done:
         if value is not None:
-            count, since = out.get(value, (0, completion.received_at or ""))
+            count, since = out.get(value, (0, when))
             out[value] = (count + 1, since)
     return out
 
