@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..types import Sample, Score
-from .base import RESAMPLES, Array, by_item, point, relative
+from .base import RESAMPLES, Array, abstain, by_item, point, relative
 from .terms import TERMS, counts
 from .texts import ITEMS, complete_texts, remembered
 
@@ -46,6 +46,9 @@ class AnswerOverlap:
         if isinstance(texts, Score):
             return texts
         raw = self.cosines(texts.columns)
+        if not raw.any():
+            why = "no answer of the suspect has a word in common with another one to the same prompt"
+            return abstain(self.name, "insufficient", why, n=texts.n_items)
         adjusted, _ = by_item(texts.units, regressed(raw, log_lengths(texts.columns)))
         ablations = {"not length-adjusted": point(by_item(texts.units, raw)[0])}
         for label, view in views().items() if self.ablate else ():

@@ -26,6 +26,7 @@ Array = NDArray[np.float64]
 RESAMPLES = 999
 MIN_ITEMS = 30
 MIN_CONTROLS = 2
+ROUNDING = 1e-12
 RESAMPLED = 1024  # items whose whole features are held to be resampled
 BLOCK = 1 << 20  # cells of one block of bootstrap weights (8 MB): memory does not grow with the number of items
 
@@ -188,11 +189,11 @@ def assemble(
 
     The interval is the percentile interval; the null takes resample b of control ``b mod K``.
     """
+    # What is left of equal numbers by rounding is neither above nor below anything.
+    observed, replicates = (np.where(np.abs(x) < ROUNDING, 0.0, x) for x in (observed, replicates))
     boots, controls = replicates[:, 0], replicates[:, 1:]
     rows = np.arange(len(controls))
     null = controls[rows, rows % controls.shape[1]]
-    if max(abs(observed).max(), abs(replicates).max()) < 1e-12:
-        return abstain(name, "insufficient", "nothing that is measured tells the candidates apart", n=n)
     low, high = np.quantile(boots, [0.025, 0.975])
     return Score(
         comparator=name,
