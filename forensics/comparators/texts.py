@@ -112,9 +112,9 @@ def _counts(answer: Completion | None, min_words: int) -> bool:
 
 
 def unspaced(text: str) -> bool:
-    """Whether most of a text is in a script that parts no words: Han, kana, Thai, Lao, Burmese, Khmer. There a run of
-    letters is a sentence, and a character is the nearest thing to a word."""
-    return not text.isascii() and 2 * len(UNSPACED.findall(text)) > len(text)
+    """Whether two thirds of a text are in a script that parts no words: Han, kana, Thai, Lao, Burmese, Khmer. There a
+    run of letters is a sentence, and a character is the nearest thing to a word."""
+    return not text.isascii() and 3 * len(UNSPACED.findall(text)) > 2 * len(text)
 
 
 def _fewest(names: Sequence[str], columns: Sequence[Column]) -> str:
