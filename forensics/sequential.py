@@ -1,0 +1,89 @@
+"""An audit with a stopping rule: fixes the looks, judges after each, and notes in the case where it stopped."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from .audit import conditions_of, weigh
+from .comparators import COMPARATORS
+from .config import AuditConfig
+from .errors import BudgetExceeded, UsageError
+from .looks import Look, Looks, fix_looks, plan_looks, stop_at, upto
+from .plan import Plan, gather
+from .store import Store
+from .types import Listener, silent
+from .until import Rule, parse_rule
+from .verdict.calibrate import Population, shipped_populations
+from .verdict.combine import pick_population
+from .verdict.conditions import IN_ANSWERS
+
+
+class Until:
+    """`forensics.collect.Stopping` by a rule. ``done``: how many looks are complete."""
+
+    def __init__(self, config: AuditConfig, store: Store, progress: Listener = silent) -> None:
+        assert config.until is not None
+        self.rule, self.config, self.store, self.progress = parse_rule(config.until), config, store, progress
+        self.looks: Sequence[Look] = ()
+        self.done = 0
+
+    def begin(self, plan: Plan) -> Sequence[Look]:
+        """The looks, fixed in the case. Errors: `UsageError` for a rule that no look can meet."""
+        population = population_for(plan, self.config.population)
+        looks = plan_looks(plan, population)
+        check_reachable(self.rule, population, looks)
+        self.looks = fix_looks(self.store, Looks(str(self.rule), population.name, looks)).looks
+        return self.looks
+
+    def enough(self, plan: Plan, number: int) -> bool:
+        """Whether the rule is met by what was asked so far."""
+        self.done, look = number, self.looks[number - 1]
+        if look.whole:
+            stop_at(self.store, number, "the whole plan was asked")
+            return True
+        names = self.config.comparators or COMPARATORS.names()
+        chosen = [COMPARATORS.load(name)() for name in names]
+        part = upto(plan, gather(plan, self.store), look.lots, again=False)
+        clause = self.rule.met(weigh(plan, self.store, part, chosen, self.config.population, look).verdict)
+        if clause:
+            stop_at(self.store, number, clause)
+        return bool(clause)
+
+    def out_of_budget(self, error: BudgetExceeded) -> bool:
+        """Whether a used-up budget ends the audit here: the rule says so, and one look at least is complete."""
+        if self.rule.budget and self.done:
+            stop_at(self.store, self.done, f"budget: {str(error).partition(';')[0]}")
+            return True
+        return False
+
+
+def population_for(plan: Plan, wanted: str) -> Population:
+    """The population that a rule about the llr is read from. Errors: `UsageError` where none speaks about the plan."""
+    found, why = pick_population(shipped_populations(), wanted, conditions_of(plan), IN_ANSWERS)
+    if found is None:
+        raise UsageError(f"--until needs a population that gives an llr, and there is none: {why[-1]}")
+    return found
+
+
+def check_reachable(rule: Rule, population: Population, looks: Sequence[Look]) -> None:
+    """Errors: `UsageError` for a threshold beyond what the population supports at any look."""
+    measured = [population.through(look.columns) for look in reversed(looks) if look.columns]
+    usable = [c for c in measured if c.usable]
+    if not usable:
+        raise UsageError(
+            f"--until: the population {population.name} gives no llr here: its scores can't be measured on these models"
+        )
+    for threshold, side in ((rule.above, 1), (rule.below, 0)):
+        if threshold is None:
+            continue
+        if any(threshold <= c.bounds[1] if side else threshold >= c.bounds[0] for c in usable):
+            continue
+        low, high = usable[0].bounds
+        most = math.floor(100 * high) / 100 if side else math.ceil(100 * low) / 100
+        sign = ">=" if side else "<="
+        raise UsageError(
+            f"--until: llr{sign}{threshold:g} can't be reached: the population {population.name} "
+            f"({usable[0].sizes[0]} lineages under Hp, {usable[0].sizes[1]} under Hd) supports {low:+.2f} to "
+            f"{high:+.2f}; ask for llr{sign}{most:g} at most"
+        )
