@@ -268,8 +268,9 @@ def _stopped(s: Stopping | None) -> list[str]:
     if s is None or s.whole:
         return []
     return [
-        f"Stopped at look {s.look} of {s.looks_planned}, after {s.requests} of at most {s.requests_planned} requests, "
-        f"by the rule {s.rule} ({s.why}): the rest of the plan was not asked. The same audit without --until asks it."
+        f"{s.requests_planned - s.requests} of {s.requests_planned} planned requests were not made, by the stopping "
+        f"rule {s.rule}: whatever their answers would have shown is not part of this. The same audit without --until "
+        "makes them."
     ]
 
 

@@ -19,11 +19,11 @@ import numpy as np
 from .assemble import assemble
 from .collect import collect
 from .comparators import COMPARATORS, Comparator
-from .comparators.base import quick, usable_texts
+from .comparators.base import abstain, quick, usable_texts
 from .config import AuditConfig
 from .errors import BudgetExceeded
 from .exact.case import lane
-from .looks import WHOLE, Look, Looks, Stop, expected, held, looks_of, stops_of, upto
+from .looks import WHOLE, Look, Looks, Stop, expected, held, looks_of, lot_of, stops_of, upto
 from .plan import Plan, gather, prompt_key, stored_plan
 from .probes import FIRST_TOKEN
 from .record import LookRecord, Report, Stopping, sig
@@ -31,6 +31,7 @@ from .recorded import import_files
 from .store import UNKEYED, Store
 from .threads import single_threaded
 from .types import ExactResult, Listener, Progress, Sample, Score, SelfCheck, Verdict, silent
+from .until import parse_rule
 from .verdict.calibrate import Population, calibrate, shipped_populations
 from .verdict.checks import as_suspect, fit_to_judge, length_only, power, self_checks
 from .verdict.combine import decide, evidence, joint, pick_population
@@ -105,17 +106,21 @@ def retrace(
     plan: Plan, store: Store, chosen: list[Comparator], wanted: str, looks: Looks, stops: Sequence[Stop],
     verdict: Verdict,
 ) -> Stopping:  # fmt: skip
-    """How the looks went, weighed again from the stored answers. ``verdict``: of the last of them."""
-    sample, at = gather(plan, store), stops[-1].look
+    """How the looks went, weighed again from the stored answers as the rule saw them: without what a live endpoint was
+    asked once more when it had stopped. ``verdict``: of the last look, with that."""
+    sample, at, rule = gather(plan, store), stops[-1].look, parse_rule(looks.rule)
     rows = []
     for number, look in enumerate(looks.looks[:at], 1):
-        part = upto(plan, sample, look.lots, again=number == at)
-        lr = verdict.lr if number == at else weigh(plan, store, part, chosen, wanted, look).verdict.lr
-        rows.append(LookRecord(look.name, look.columns, held(part), None if lr is None else sig(lr.llr)))
-    earlier = tuple(s.look for s in stops[:-1])
-    most = looks.looks[-1].requests
-    return Stopping(looks.rule, looks.population, at, len(looks.looks), stops[-1].why, rows[-1].requests, most,
-                    tuple(rows), earlier)  # fmt: skip
+        part = upto(plan, sample, look.lots, again=False)
+        known = number == at and not sample.again
+        seen = verdict if known else weigh(plan, store, part, chosen, wanted, look).verdict
+        llr = None if seen.lr is None else sig(seen.lr.llr)
+        rows.append(LookRecord(look.name, look.columns, held(part), llr, rule.met(seen)))
+    return Stopping(
+        looks.rule, looks.population, at, len(looks.looks), stops[-1].why,
+        held(upto(plan, sample, looks.looks[at - 1].lots)), looks.looks[-1].requests, tuple(rows),
+        tuple(s.look for s in stops[:-1]),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +146,7 @@ def weigh(
     people, why_not = pick_population(shipped_populations(), wanted, conditions)
     plain = [quick(c, CHECK_RESAMPLES) for c in chosen]
     identity = score_all(as_suspect(sample, sample.reference), plain, seed)
-    scores = fit_to_judge(score_all(sample, chosen, seed, progress), identity)
+    scores = [unasked(s, look) for s in fit_to_judge(score_all(sample, chosen, seed, progress), identity)]
     exact = lane(store)
     progress(Progress("judge", "self-checks", 0, 1))
     checks = self_checks(sample, lambda s: score_all(s, plain, seed), identity, people, stream(seed, "self-checks"))
@@ -157,6 +162,13 @@ def weigh(
     verdict = decide(lr, why_not, exact, checks, strength, alike)
     progress(Progress("judge", "self-checks", 1, 1))
     return Weighed(scores, exact, checks, verdict, conditions, people)
+
+
+def unasked(score: Score, look: Look) -> Score:
+    """The score; if it is missing because the audit stopped before what it reads, one that says so."""
+    if score.status == "ok" or look.whole or lot_of(score.comparator) in look.lots:
+        return score
+    return abstain(score.comparator, "insufficient", "what it reads was not asked: the audit stopped before")
 
 
 def stream(seed: int, name: str) -> np.random.Generator:

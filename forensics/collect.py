@@ -303,11 +303,8 @@ def _first(error: BaseException) -> BaseException:
     return next((e for e in inner if isinstance(e, ForensicsError)), inner[0])
 
 
-def estimate(
-    config: AuditConfig, suite: Suite | None = None, caps: Callable[[ModelSpec], Capabilities] | None = None
-) -> dict[str, Any]:
-    """What an audit would ask, without asking anything: requests and the largest number of tokens, per party."""
-    suite = suite or load_suite(config.suite)
+def guessed_plan(config: AuditConfig, suite: Suite, caps: Callable[[ModelSpec], Capabilities] | None = None) -> Plan:
+    """The plan as it would be if every model offered what models of its provider mostly do."""
     specs = config.specs()
     if not suite.items:
         raise UsageError("the suite has no items")
@@ -319,7 +316,15 @@ def estimate(
             prompt_scoring=spec.provider in ("hf", "gguf", "zoo", "toy"),
         )
     )
-    plan = make_plan(config, suite, [Party(n, s, guess(s)) for n, s in specs.items()])
+    return make_plan(config, suite, [Party(n, s, guess(s)) for n, s in specs.items()])
+
+
+def estimate(
+    config: AuditConfig, suite: Suite | None = None, caps: Callable[[ModelSpec], Capabilities] | None = None
+) -> dict[str, Any]:
+    """What an audit would ask, without asking anything: requests and the largest number of tokens, per party."""
+    suite = suite or load_suite(config.suite)
+    plan = guessed_plan(config, suite, caps)
     wanted = answers_wanted(plan)
     for name, requests in again_wanted(plan).items():
         wanted[name] = [*wanted[name], *requests]

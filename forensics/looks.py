@@ -1,8 +1,8 @@
 """The parts of a plan in the order of expected evidence per token, and what a case holds up to one of them.
 
 A *lot* is what some comparators need and others do not: the next-token queries; the texts; the answers of reference
-and controls scored by the suspect and its base. A *look* judges the case when one more lot is in. The last look is the
-whole plan, so an audit that nothing stops ends exactly where the fixed plan does.
+and controls scored by the suspect and its base. A *look* judges the case when one more lot is in. When all that the
+population reads is in, the llr is that of the whole plan, and the rest waits for an audit without a rule.
 
 Why looking early does not inflate errors: the looks are fixed beforehand and nested, and the llr of each is calibrated
 by the population through just the columns that it has (the population's models were asked the same lots). The

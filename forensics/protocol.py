@@ -21,6 +21,7 @@ from .verdict.calibrate import Population, load_population, shipped_populations
 from .verdict.combine import DECISIVE
 
 KIND = "protocol"
+OTHERWISE = "Not as fixed before the first request"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ def fix_protocol(store: Store, config: AuditConfig, suite: str, suite_digest: st
         _same_rule(store, config)
         return
     names = (config.population,) if config.population not in ("auto", "none") else shipped_populations()
-    populations = () if config.population == "none" else tuple((n, load_population(n).digest) for n in names)
+    populations = () if config.population == "none" else tuple((p.name, p.digest) for p in map(load_population, names))
     chosen = config.comparators or COMPARATORS.names()
     found = Protocol(__version__, config, suite, suite_digest, chosen, populations, DECISIVE)
     store.note(KIND, "", dump(found))
@@ -84,10 +85,7 @@ def deviations(store: Store, comparators: Sequence[str], population: Population 
     dropped = sorted(set(fixed.comparators) - set(comparators))
     for names, what in ((added, "were added"), (dropped, "were left out")):
         if names:
-            out.append(f"Not as fixed before the first request: the comparators {', '.join(names)} {what}.")
+            out.append(f"{OTHERWISE}: the comparators {', '.join(names)} {what}.")
     if population is not None and (population.name, population.digest) not in fixed.populations:
-        out.append(
-            f"Not as fixed before the first request: the population {population.name} is another one, or another "
-            "version of it."
-        )
+        out.append(f"{OTHERWISE}: the population {population.name} is another one, or another version of it.")
     return out

@@ -130,7 +130,7 @@ class SelfCheckRecord:
 @dataclass(frozen=True, slots=True)
 class LookRecord:
     """One look of a sequential audit: what it added, what of the population it measured, how many requests were
-    answered by then, and its llr (null where it has none)."""
+    answered by then, its llr (null where it has none), and the clause of the rule that it met ("" for none)."""
 
     __pydantic_config__ = WIRE
 
@@ -138,6 +138,7 @@ class LookRecord:
     columns: tuple[str, ...]
     requests: int
     llr: float | None
+    met: str = ""
 
 
 @dataclass(frozen=True, slots=True)

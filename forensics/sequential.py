@@ -6,17 +6,21 @@ import math
 from collections.abc import Sequence
 
 from .audit import conditions_of, weigh
+from .collect import guessed_plan
 from .comparators import COMPARATORS
 from .config import AuditConfig
 from .errors import BudgetExceeded, UsageError
-from .looks import Look, Looks, fix_looks, plan_looks, stop_at, upto
+from .looks import REST, Look, Looks, fix_looks, plan_looks, stop_at, stops_of, upto
 from .plan import Plan, gather
+from .probes import load_suite
 from .store import Store
 from .types import Listener, silent
 from .until import Rule, parse_rule
 from .verdict.calibrate import Population, shipped_populations
 from .verdict.combine import pick_population
 from .verdict.conditions import IN_ANSWERS
+
+NOTHING_LEFT = "no clause is met, and nothing that is left to ask can change the llr"
 
 
 class Until:
@@ -27,6 +31,7 @@ class Until:
         self.rule, self.config, self.store, self.progress = parse_rule(config.until), config, store, progress
         self.looks: Sequence[Look] = ()
         self.done = 0
+        expect(config)
 
     def begin(self, plan: Plan) -> Sequence[Look]:
         """The looks, fixed in the case. Errors: `UsageError` for a rule that no look can meet."""
@@ -37,8 +42,11 @@ class Until:
         return self.looks
 
     def enough(self, plan: Plan, number: int) -> bool:
-        """Whether the rule is met by what was asked so far."""
+        """Whether the rule is met by what was asked so far. A case that went on from a look does not return to it."""
         self.done, look = number, self.looks[number - 1]
+        before = max((s.look for s in stops_of(self.store)), default=0)
+        if before > number or (look.whole and before == number):
+            return look.whole
         if look.whole:
             stop_at(self.store, number, "the whole plan was asked")
             return True
@@ -46,6 +54,8 @@ class Until:
         chosen = [COMPARATORS.load(name)() for name in names]
         part = upto(plan, gather(plan, self.store), look.lots, again=False)
         clause = self.rule.met(weigh(plan, self.store, part, chosen, self.config.population, look).verdict)
+        if not clause and look.columns == self.looks[-1].columns:
+            clause = NOTHING_LEFT
         if clause:
             stop_at(self.store, number, clause)
         return bool(clause)
@@ -56,6 +66,19 @@ class Until:
             stop_at(self.store, self.done, f"budget: {str(error).partition(';')[0]}")
             return True
         return False
+
+
+def expect(config: AuditConfig) -> Looks:
+    """The looks as they would be if every model offered what models of its provider mostly do; asks nothing.
+
+    Errors: `UsageError` for a rule that can't be met, whatever they offer.
+    """
+    assert config.until is not None
+    plan = guessed_plan(config, load_suite(config.suite))
+    population, rule = population_for(plan, config.population), parse_rule(config.until)
+    looks = plan_looks(plan, population)
+    check_reachable(rule, population, [*looks, Look((REST,), population.columns)])
+    return Looks(str(rule), population.name, looks)
 
 
 def population_for(plan: Plan, wanted: str) -> Population:

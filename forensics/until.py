@@ -17,7 +17,7 @@ from .errors import UsageError
 from .types import Verdict
 
 SHAPE = "a rule is clauses joined by |, each llr>=X, llr<=-X (X above 0) or budget"
-_CLAUSE = re.compile(r"llr\s*(>=|<=)\s*([-+]?(?:\d+\.?\d*|\.\d+))")
+_CLAUSE = re.compile(r"llr\s*(>=|<=)\s*([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))")
 
 
 @dataclass(frozen=True, slots=True)
