@@ -131,6 +131,10 @@ def audit(
     check_outputs(output)
     path = case or _default_case(settings)
     check_manifest(path, manifest, sign)
+    if settings.until is not None:
+        from .sequential import expect
+
+        expect(settings)  # before there is a case file
     _announce(settings, path, quiet)
     with Store(path) as store, bars(quiet) as progress:
         report = run(settings, store=store, progress=progress)

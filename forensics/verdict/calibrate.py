@@ -120,7 +120,6 @@ def load_population(name: str) -> Population:
     return _read_population(name, Path(name))
 
 
-@lru_cache
 def _shipped_population(name: str) -> Population:
     from ..registry import unknown
 
@@ -131,14 +130,21 @@ def _shipped_population(name: str) -> Population:
 
 
 def _read_population(name: str, path: Any) -> Population:
+    try:
+        return _parsed(name, path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"{name} can't be read: {error.strerror}") from error
+
+
+@lru_cache(maxsize=16)
+def _parsed(name: str, data: bytes) -> Population:
+    """By its bytes, so that what is worked out through its columns is kept while the file is the same."""
     from pydantic import ValidationError
 
     from ..serial import load
 
     try:
-        found = load(Population, path.read_bytes())
-    except OSError as error:
-        raise UsageError(f"{name} can't be read: {error.strerror}") from error
+        found = load(Population, data)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))[:100] or "the file"

@@ -137,22 +137,33 @@ def test_the_rule_is_fixed_beforehand(ruled: AuditConfig, config: AuditConfig) -
 
 
 def test_a_stranger_ends_with_the_llr_of_the_whole_plan(ruled: AuditConfig) -> None:
-    """Nothing that is left could change it, so it is not asked; its texts are, because clearing needs power."""
-    stranger = replace(ruled, suspect="toy/zoe")
+    """Nothing that is left could change it, so it is not asked."""
+    stranger = replace(ruled, suspect="toy/zoe", until="llr>=1")
     short, whole = audit(stranger), audit(replace(stranger, until=None))
     assert short.stopping is not None
-    assert not short.stopping.whole
-    assert short.verdict.llr == whole.verdict.llr
-    assert short.verdict.llr is not None
-    assert short.verdict.llr < 0
-    assert "texts" in [v.name for v in short.stopping.looks]
+    assert short.stopping.look == 3
+    assert "nothing that is left" in short.stopping.why
+    assert (short.verdict.llr, short.verdict.bounds) == (whole.verdict.llr, whole.verdict.bounds)
+    assert all(v.met == "" for v in short.stopping.looks)
+
+
+def test_clearing_waits_for_the_texts_that_power_is_stated_by(ruled: AuditConfig) -> None:
+    report = audit(replace(ruled, suspect="toy/zoe"))
+    assert report.stopping is not None
+    assert (report.verdict.decision, report.stopping.why) == ("independent", "llr<=-1")
+    assert report.verdict.power
+    looks = report.stopping.looks
+    assert looks[0].llr is not None
+    assert looks[0].llr <= -1, "met by the number already"
+    assert [v.name for v in looks][-1] == "texts"
+    assert [v.met for v in looks] == [""] * (len(looks) - 1) + ["llr<=-1"]
 
 
 def test_a_budget_ends_in_a_judgement_only_by_the_rule(ruled: AuditConfig) -> None:
-    stranger = replace(ruled, suspect="toy/zoe", until=f"{RULE}|budget")
+    stranger = replace(ruled, suspect="toy/zoe", until=f"{RULE}|budget", max_requests=100)
     store = Store(None)
     with pytest.raises(BudgetExceeded):
-        audit(replace(stranger, max_requests=100), store=store)  # not even one look is complete
+        audit(stranger, store=store)  # not even one look is complete
     report = audit(replace(stranger, max_requests=300), store=store)
     assert report.stopping is not None
     assert report.stopping.look == 1
@@ -225,5 +236,5 @@ def test_through_a_server(suite_file: Path, people: str) -> None:
     assert report.verdict.decision == "copied-outputs"
     found = {c.name: c.passed for c in report.self_checks}
     assert found["repeat suspect"]
-    assert asked(store) == report.stopping.requests == 6 * (40 + 40)
+    assert asked(store) == report.stopping.requests == 6 * (40 + 24)
     assert "suspect-against-itself" not in found, "its texts were not asked"
