@@ -1,7 +1,10 @@
 """What `audit --until` saves, and how often looking early accuses or clears a model of known lineage wrongly.
 
+    python benchmarks/until.py held-out                the pairs that the population was made of: no model is needed
     python benchmarks/until.py ask DIR... -o WORK      asks shipped and given zoo models; resumable
-    python benchmarks/until.py report -o WORK          the tables of docs/endpoints.md
+    python benchmarks/until.py report DIR... -o WORK   the same tables of these
+
+Held out: every pair's llr at every look by a fusion that saw none of its lineages, and the plan's cost at that look.
 
 DIR holds models made from zoo/base, as `tools/check_example.py simulate` and `students` here make them (their
 recipe.json says what they learnt). Each is a suspect against all six shipped models that have a style of their own;
@@ -169,17 +172,32 @@ def kind(row: Row) -> str:
     return "student of another (sibling)" if row["taught"] else "the base on an author's own text"
 
 
-def report(rows: Sequence[Row], population: str) -> None:
-    """Savings against the teacher at llr>=1|llr<=-1, then how often each rule misleads, by model."""
+def held_out(population: str) -> Iterator[Row]:
+    """Every labelled pair of a population at every look; its lineage stands in the suspect's place."""
+    people = load_population(population)
+    plan = plan_of("zoo/student", "teacher")
+    order = plan_looks(plan, people)
+    fits = [people.through(look.columns) for look in order[:-1]]
+    llr = [dict(zip(((p.suspect, p.candidate) for p in f.pairs), np.clip(f.held_out, *f.bounds), strict=True))
+           for f in fits]  # fmt: skip
+    for pair in fits[-1].pairs:
+        looks = [{"look": v.name, "llr": float(found[pair.suspect, pair.candidate]), "requests": v.requests,
+                  "tokens": v.tokens} for v, found in zip(order, llr, strict=False)]  # fmt: skip
+        yield {"suspect": pair.lineage, "kind": pair.kind, "share": float(pair.label or 0), "looks": looks,
+               "requests": order[-1].requests, "tokens": order[-1].tokens}  # fmt: skip
+
+
+def report(rows: Sequence[Row], title: str) -> None:
+    """Savings at llr>=1|llr<=-1, then how often each rule misleads, by model (held out: by lineage)."""
     from scipy.stats import beta
 
-    print(f"population {population}; rule llr>=1|llr<=-1; suspects against zoo/teacher")
-    print("| suspect | models | stopped at look | for Hp / Hd / neither | requests | tokens | same decision |")
+    print(f"{title}; rule llr>=1|llr<=-1; requests and tokens as shares of the fixed plan's")
+    print("| suspect | pairs | stopped at look | for Hp / Hd / neither | requests | tokens | same decision |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     groups: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         if "tokens" in row:
-            groups[kind(row)].append(row)
+            groups[row.get("kind") or kind(row)].append(row)
     for name, mine in sorted(groups.items()):
         ends = [stopped(r["looks"], 1.0) for r in mine]
         llr = np.array([r["looks"][e]["llr"] for r, e in zip(mine, ends, strict=True)])
@@ -188,9 +206,9 @@ def report(rows: Sequence[Row], population: str) -> None:
                  for k in ("requests", "tokens")}  # fmt: skip
         at = " ".join(f"{k + 1}:{ends.count(k)}" for k in sorted(set(ends)))
         sides = f"{(llr >= 1).sum()} / {(llr <= -1).sum()} / {(abs(llr) < 1).sum()}"
-        same = sum((a >= 1) - (a <= -1) == (b >= 1) - (b <= -1) for a, b in zip(llr, last, strict=True))
+        same = int((np.trunc(np.clip(llr, -1, 1)) == np.trunc(np.clip(last, -1, 1))).sum())
         print(f"| {name} | {len(mine)} | {at} | {sides} | {share['requests']:.0%} | {share['tokens']:.0%} | {same} |")
-    print("\n| x | side | models | ever met at any look | rate, 95 % interval | allowed | met by the last look |")
+    print("\n| x | side | n | ever met at any look, 95 % interval | allowed | met by the last look | n with any pair |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for x in THRESHOLDS:
         for side, sign, wrong in (("Hp", 1, lambda r: r["share"] == 0), ("Hd", -1, lambda r: r["share"] >= LEAST)):
@@ -199,22 +217,26 @@ def report(rows: Sequence[Row], population: str) -> None:
                 paths[row["suspect"]].append(row)
             met = sum(np.mean([any(sign * v["llr"] >= x for v in r["looks"]) for r in mine]) for mine in paths.values())
             end = sum(np.mean([sign * r["looks"][-1]["llr"] >= x for r in mine]) for mine in paths.values())
+            some = sum(any(sign * v["llr"] >= x for r in mine for v in r["looks"]) for mine in paths.values())
             n = len(paths)
             low = beta.ppf(0.025, met, n - met + 1) if met else 0.0
             high = beta.ppf(0.975, met + 1, n - met) if met < n else 1.0
-            print(f"| {x:g} | wrongly for {side} | {n} | {met:.1f} | {met / n:.1%} [{low:.1%}, {high:.1%}] | "
-                  f"{10**-x:.0%} | {end / n:.1%} |")  # fmt: skip
+            print(f"| {x:g} | wrongly for {side} | {n} | {met / n:.1%} [{low:.1%}, {high:.1%}] | {10**-x:.0%} | "
+                  f"{end / n:.1%} | {some} |")  # fmt: skip
 
 
 def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("students", "ask", "report"))
+    parser.add_argument("what", choices=("held-out", "students", "ask", "report"))
     parser.add_argument("folders", nargs="*", type=Path)
     parser.add_argument("-o", "--output", type=Path, default=Path("build/until"))
     parser.add_argument("--population", default="zoo")
     parser.add_argument("--rounds", type=int, default=1)
     args = parser.parse_args()
+    if args.what == "held-out":
+        report(list(held_out(args.population)), f"population {args.population}, held out")
+        return
     args.output.mkdir(parents=True, exist_ok=True)
     if args.what == "students":
         students(args.output, args.rounds)
@@ -231,7 +253,7 @@ def main() -> None:
             known = {e.party for e in store.entries("answer")}
             rows = list(measure(store, {n: s for n, s in found.items() if n in known}, args.population))
             (args.output / f"{args.population}.json").write_text(json.dumps(rows))
-            report(rows, args.population)
+            report(rows, f"population {args.population}, suspects against zoo/teacher")
 
 
 if __name__ == "__main__":
