@@ -85,15 +85,15 @@ def suspects(folders: Sequence[Path]) -> dict[str, dict[str, float]]:
 def plan_of(suspect: str, reference: str) -> Plan:
     """The fixed plan of one pair; which authors are controls depends on the reference alone."""
     at = AUTHORS.index(reference)
-    controls = tuple(f"zoo/{AUTHORS[(at + step) % len(AUTHORS)]}" for step in (2, 3, 5))
+    controls = tuple(f"zoo/{AUTHORS[(at + step) % len(AUTHORS)]}" for step in (2, 3, 4))
     config = AuditConfig(suspect, f"zoo/{reference}", controls, base="zoo/base", suite="zoo")
     return make_plan(config, load_suite("zoo"), [Party(n, s, CAPS) for n, s in config.specs().items()])
 
 
-def collect(store: Store, names: Sequence[str], every: bool) -> None:
+def collect(store: Store, names: Sequence[str], against: Sequence[str]) -> None:
     """Ask each model once what all its pairs need; against the teacher the whole plan, else what the looks read."""
     for name in names:
-        plans = [(plan_of(name, r), WHOLE if r == "teacher" else PART) for r in AUTHORS]
+        plans = [(plan_of(name, r), WHOLE if r == "teacher" else PART) for r in against]
         for stage in ("answers", "scoring"):
             wanted: dict[str, dict[str, Request]] = defaultdict(dict)
             for plan, look in plans:
@@ -106,8 +106,7 @@ def collect(store: Store, names: Sequence[str], every: bool) -> None:
                 todo = [r for r in requests.values() if not store.has(party, r)]
                 if todo:
                     asyncio.run(_one(party, todo, store, stage))
-        if every:
-            print(name, flush=True)
+        print(name, flush=True)
 
 
 async def _one(spec: Any, todo: list[Request], store: Store, stage: str) -> None:
@@ -142,6 +141,8 @@ def measure(store: Store, names: dict[str, dict[str, float]], population: str) -
             plan = plan_of(name, reference)
             order = order or plan_looks(plan, people)
             whole = gather(plan, store)
+            if not any(whole.suspect) or not any(any(c) for k, c in whole.likelihoods.items() if k[0] == "suspect"):
+                continue  # not asked
             looks = []
             for look in order[:-1]:
                 part = upto(plan, whole, look.lots)
@@ -233,6 +234,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("build/until"))
     parser.add_argument("--population", default="zoo")
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--against", action="append", choices=AUTHORS, help="default: all six")
     args = parser.parse_args()
     if args.what == "held-out":
         report(list(held_out(args.population)), f"population {args.population}, held out")
@@ -248,7 +250,7 @@ def main() -> None:
         torch.set_num_threads(1)
     with Store(args.output / "until.case") as store:
         if args.what == "ask":
-            collect(store, list(found), every=True)
+            collect(store, list(found), args.against or AUTHORS)
         else:
             known = {e.party for e in store.entries("answer")}
             rows = list(measure(store, {n: s for n, s in found.items() if n in known}, args.population))

@@ -85,7 +85,7 @@ class Budget:
         return 0.0 if price is FREE else sum(price.of(most_tokens(r), r.sampling.max_tokens) for r in batch)
 
 
-class Stopping(Protocol):
+class StoppingRule(Protocol):
     """Who says in which order the plan is asked, and after each look whether that is enough. It judges, not we."""
 
     def begin(self, plan: Plan) -> Sequence[Look]:
@@ -99,7 +99,7 @@ class Stopping(Protocol):
 
 def collect(
     config: AuditConfig, *, store: Store, progress: Listener = silent, suite: Suite | None = None,
-    stopping: Stopping | None = None,
+    stopping: StoppingRule | None = None,
 ) -> Plan:  # fmt: skip
     """Ask everything that the case does not hold yet. Resumes by itself: nothing is asked twice.
 
@@ -111,7 +111,7 @@ def collect(
 
 
 async def _collect(
-    config: AuditConfig, store: Store, progress: Listener, suite: Suite, stopping: Stopping | None
+    config: AuditConfig, store: Store, progress: Listener, suite: Suite, stopping: StoppingRule | None
 ) -> Plan:
     specs = config.specs()
     fix_protocol(store, config, suite.name, suite.digest)

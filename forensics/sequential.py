@@ -10,7 +10,7 @@ from .collect import guessed_plan
 from .comparators import COMPARATORS
 from .config import AuditConfig
 from .errors import BudgetExceeded, UsageError
-from .looks import REST, Look, Looks, fix_looks, plan_looks, stop_at, stops_of, upto
+from .looks import REST, Look, Looks, fix_looks, looks_of, plan_looks, stop_at, stops_of, upto
 from .plan import Plan, gather
 from .probes import load_suite
 from .store import Store
@@ -24,7 +24,7 @@ NOTHING_LEFT = "no clause is met, and nothing that is left to ask can change the
 
 
 class Until:
-    """`forensics.collect.Stopping` by a rule. ``done``: how many looks are complete."""
+    """A `forensics.collect.StoppingRule`. ``done``: how many looks are complete."""
 
     def __init__(self, config: AuditConfig, store: Store, progress: Listener = silent) -> None:
         assert config.until is not None
@@ -34,7 +34,11 @@ class Until:
         expect(config)
 
     def begin(self, plan: Plan) -> Sequence[Look]:
-        """The looks, fixed in the case. Errors: `UsageError` for a rule that no look can meet."""
+        """The looks, fixed in the case. Errors: `UsageError` for a rule that no look can meet, or that comes late."""
+        if looks_of(self.store) is None and any(True for _ in self.store.entries("answer")):
+            raise UsageError(
+                f"{self.store.path or 'the case'} holds answers that its rule did not ask for: continue without --until"
+            )
         population = population_for(plan, self.config.population)
         looks = plan_looks(plan, population)
         check_reachable(self.rule, population, looks)

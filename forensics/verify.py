@@ -20,6 +20,7 @@ from .backends import BACKENDS
 from .casefile import check_seal
 from .errors import EvidenceError, ForensicsError, ProtocolError, UsageError
 from .exact import recompute
+from .looks import LOOKS
 from .plan import asked, stored_plan
 from .protocol import KIND as PROTOCOL
 from .protocol import OTHERWISE, stored_protocol
@@ -146,8 +147,9 @@ def _order(store: Store) -> Iterator[Check]:
         yield Check("protocol", "open", "the case holds no protocol or no plan: nothing was fixed beforehand")
         return
     first = min((kinds.index(k) for k in ("answer", "failure") if k in kinds), default=len(kinds))
-    if kinds[0] != PROTOCOL or kinds.count(PROTOCOL) != 1 or kinds.index("plan") > first:
-        yield Check("protocol", "open", "the protocol or the plan was written after something had been asked")
+    late = max(kinds.index("plan"), kinds.index(LOOKS) if LOOKS in kinds else 0) > first
+    if kinds[0] != PROTOCOL or kinds.count(PROTOCOL) != 1 or late:
+        yield Check("protocol", "open", "protocol, plan or looks were written after something had been asked")
         return
     protocol = stored_protocol(store)
     if protocol is None or store.redacted(next(store.entries("plan")).raw):

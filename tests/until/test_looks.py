@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from worlds import LOTS, population
 
 from forensics import AuditConfig, Store, collect
+from forensics.audit import score_all
 from forensics.collect import estimate, guessed_plan
+from forensics.comparators import COMPARATORS
+from forensics.comparators.base import quick
 from forensics.looks import (
     NEXT,
     REST,
@@ -82,13 +86,10 @@ def test_the_lot_of_a_comparator(column: str, lot: str) -> None:
     assert lot_of(column) == lot
 
 
-@pytest.mark.parametrize("lots", [(NEXT,), (NEXT, SCORINGS), (SCORINGS,), (TEXTS,), (NEXT, TEXTS, SCORINGS)])
-def test_a_comparator_has_all_that_it_reads_when_its_lot_is_in(config: AuditConfig, lots: tuple[str, ...]) -> None:
-    """And a look's sample is the same whether the case stopped there or went on."""
-    from forensics.audit import score_all
-    from forensics.comparators import COMPARATORS
-    from forensics.comparators.base import quick
-
+@pytest.mark.parametrize("lots", [(NEXT,), (SCORINGS,), (NEXT, TEXTS)])
+def test_a_look_is_the_same_whether_the_case_stopped_there_or_went_on(
+    config: AuditConfig, case: Path, lots: tuple[str, ...]
+) -> None:
     class Only:
         def begin(self, plan: Plan) -> list[Look]:
             return [Look(lots), Look((*lots, REST))]
@@ -96,19 +97,26 @@ def test_a_comparator_has_all_that_it_reads_when_its_lot_is_in(config: AuditConf
         def enough(self, plan: Plan, number: int) -> bool:
             return True
 
-    short, whole = Store(None), Store(None)
+    short = Store(None)
     collect(config, store=short, stopping=Only())
-    collect(config, store=whole)
-    plan = stored_plan(whole)
-    part, cut = gather(stored_plan(short), short), upto(plan, gather(plan, whole), lots)
-    assert upto(plan, part, lots) == cut
-    assert held(part) == held(cut) == sum(1 for _ in short.entries("answer"))
-    known = [n for n in COMPARATORS.names() if lot_of(n) in lots and n in ("next-token-divergence", "runner-up",
-             "cross-likelihood", "memorisation", "answer-overlap", "style-delta", "residual-correlation")]  # fmt: skip
-    chosen = [quick(COMPARATORS.load(n)(), 19) for n in known]
-    full = score_all(gather(plan, whole), chosen, 0)
-    assert [s.value for s in score_all(cut, chosen, 0)] == [s.value for s in full], "the look has less than it needs"
-    assert all(s.status == "ok" for s in full)
+    with Store(case, must_exist=True) as whole:
+        plan = stored_plan(whole)
+        cut = upto(plan, gather(plan, whole), lots)
+    assert upto(plan, gather(plan, short), lots) == cut
+    assert held(cut) == sum(1 for _ in short.entries("answer"))
+
+
+def test_a_comparator_has_all_that_it_reads_when_its_lot_is_in(case: Path) -> None:
+    with Store(case, must_exist=True) as whole:
+        plan = stored_plan(whole)
+        sample = gather(plan, whole)
+    for name in ("next-token-divergence", "residual-correlation", "runner-up", "cross-likelihood", "answer-overlap"):
+        lot = lot_of(name)
+        for lots in {(lot,), (NEXT, lot)} if lot != NEXT else {(NEXT,)}:
+            chosen = [quick(COMPARATORS.load(name)(), 19)]
+            (full,), (part,) = score_all(sample, chosen, 0), score_all(upto(plan, sample, lots), chosen, 0)
+            assert full.status == "ok"
+            assert part.value == full.value, (name, lots)
 
 
 def test_what_a_look_expects_of_each_party(plan: Plan) -> None:
