@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from loopback import Loopback, toys
+from loopback import Loopback, Plan, toys
 from worlds import SEEN, population, written
 
 import reports
@@ -222,11 +222,44 @@ def test_on_the_command_line(ruled: AuditConfig, people: str, tmp_path: Path) ->
     assert not list(tmp_path.glob("*.case"))
 
 
+TABLE = {"sam": "toy/sam?parent=ref&share=0.7", **{c: f"toy/{c}" for c in ("ref", "ann", "bob", "cid", "dan")}}
+
+
+def test_killed_in_a_look_it_goes_on_and_stops_where_it_would_have(
+    suite_file: Path, people: str, tmp_path: Path
+) -> None:
+    case = tmp_path / "killed.case"
+    with Loopback(Plan(latency=0.005), toys(TABLE)) as server:
+        sam, ref, *controls = (f"api/mine/{n}?base_url={server.url}" for n in TABLE)
+        args = ["audit", "-S", sam, "-R", ref, *(f"-C{c}" for c in controls), "--suite", str(suite_file),
+                "--population", people, "--until", "llr>=1", "--case", str(case), "--json", "--quiet"]  # fmt: skip
+        moment = server.after(150)  # of 240 in the first look, after the handshakes
+        with subprocess.Popen(
+            [sys.executable, "-m", "forensics.cli", *args],
+            cwd=tmp_path,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as first:
+            assert moment.wait(120)
+            first.kill()
+        with Store(case, must_exist=True) as store:
+            kept = {(e.party, e.request): e.hash for e in store.entries("answer")}
+        assert 0 < len(kept) < 240
+        done = run(*args, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["verdict"]["decision"], found["stopping"]["look"]) == ("copied-outputs", 1)
+    with Store(case, must_exist=True) as store:
+        store.check()
+        everything = {(e.party, e.request): e.hash for e in store.entries("answer")}
+        assert asked(store) == len(everything) == 6 * (40 + 24)
+    assert kept.items() <= everything.items()
+
+
 def test_through_a_server(suite_file: Path, people: str) -> None:
     """Log-probs, no prompt scoring: next tokens, then texts. What stops it is asked again at the end."""
-    table = {"sam": "toy/sam?parent=ref&share=0.7", **{c: f"toy/{c}" for c in ("ref", "ann", "bob", "cid", "dan")}}
-    with Loopback(message=toys(table)) as server:
-        sam, ref, *controls = (f"api/mine/{n}?base_url={server.url}&timeout=20&retries=1" for n in table)
+    with Loopback(message=toys(TABLE)) as server:
+        sam, ref, *controls = (f"api/mine/{n}?base_url={server.url}&timeout=20&retries=1" for n in TABLE)
         live = AuditConfig(sam, ref, tuple(controls), suite=str(suite_file), population=people,
                            comparators=tuple(SEEN), until="llr>=1")  # fmt: skip
         store = Store(None)
