@@ -141,8 +141,8 @@ def measure(store: Store, names: dict[str, dict[str, float]], population: str) -
             plan = plan_of(name, reference)
             order = order or plan_looks(plan, people)
             whole = gather(plan, store)
-            if not any(whole.suspect) or not any(any(c) for k, c in whole.likelihoods.items() if k[0] == "suspect"):
-                continue  # not asked
+            if any(not any(whole.likelihoods.get(("suspect", author), ())) for author in whole.candidates):
+                continue  # not asked, or in part
             looks = []
             for look in order[:-1]:
                 part = upto(plan, whole, look.lots)
