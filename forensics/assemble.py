@@ -28,6 +28,7 @@ from .record import (
     PartyRecord,
     Report,
     SelfCheckRecord,
+    Stopping,
     ValidationRecord,
     VerdictRecord,
     sig,
@@ -72,25 +73,32 @@ def assemble(
     validation: ValidationRecord | None,
     length: Score,
     asked: str,
+    stopping: Stopping | None = None,
+    expected: Mapping[str, int] | None = None,
 ) -> Report:
-    """The record of one audit; the same case gives the same record. ``asked``: the population as it was asked for."""
+    """The record of one audit; the same case gives the same record.
+
+    ``asked``: the population as it was asked for. ``expected``: how many first requests each party had to answer.
+    """
+    parties = _parties(plan, sample, expected or {})
     units = {c.name: c.unit for c in comparators}
     return Report(
         schema_version=SCHEMA_VERSION,
         case=_case(plan),
-        parties=tuple(_parties(plan, sample)),
+        parties=tuple(parties),
         capabilities={p.name: p.capabilities for p in plan.parties},
         verdict=_verdict(verdict),
         evidence=tuple(_evidence(e, units.get(e.score.comparator, "")) for e in evidence),
         exact=tuple(exact_record(e) for e in exact),
         baselines=_baselines(length),
         self_checks=tuple(SelfCheckRecord(c.name, c.passed, c.detail) for c in checks),
-        limitations=tuple(_limitations(plan, store, sample, list(units), exact, population)),
+        limitations=(*_stopped(stopping), *_limitations(plan, store, sample, list(units), exact, population, parties)),
         exhibits=pick(sample),
         confounders=confounders(plan, sample, evidence, exact, population),
         relations=relations(sample),
         manifest=_manifest(plan, store, conditions, population, {"population": asked, "comparators": list(units)}),
         validation=validation,
+        stopping=stopping,
     ).hashed()
 
 
@@ -170,7 +178,7 @@ def _role(name: str) -> Role:
     return name if name in ("suspect", "reference", "base") else "control"  # type: ignore[return-value]
 
 
-def _parties(plan: Plan, sample: Sample) -> list[PartyRecord]:
+def _parties(plan: Plan, sample: Sample, expected: Mapping[str, int]) -> list[PartyRecord]:
     columns: dict[str, Column | None] = {"suspect": sample.suspect, **sample.candidates, "base": sample.base}
     out = []
     for party in plan.parties:
@@ -181,7 +189,7 @@ def _parties(plan: Plan, sample: Sample) -> list[PartyRecord]:
                 if c.usable and unit.family != "first-token":
                     lengths.append(len(c.text or ""))
         mean = sig(float(np.mean(lengths))) if lengths else None
-        missing = 0 if party.name == "base" else len(sample.units) - answers
+        missing = 0 if party.name == "base" else expected.get(party.name, len(sample.units)) - answers
         out.append(PartyRecord(_role(party.name), party.name, str(party.spec), answers, unusable, missing, mean))
     return out
 
@@ -207,7 +215,7 @@ def _baselines(length: Score) -> dict[str, Baseline]:
 
 def _limitations(
     plan: Plan, store: Store, sample: Sample, names: Sequence[str], exact: Sequence[ExactResult],
-    population: Population | None,
+    population: Population | None, parties: Sequence[PartyRecord],
 ) -> list[str]:  # fmt: skip
     out = [
         "Similarity to the reference is expected of any two modern assistants; every number here is relative to the "
@@ -249,7 +257,7 @@ def _limitations(
             f"The case is redacted: {store.redactions} bodies were taken out. What was in them counts as missing, so "
             "these are not the numbers of the whole case."
         )
-    for party in _parties(plan, sample):
+    for party in parties:
         if party.missing:
             out.append(
                 f"{party.name}: {party.missing} of {party.missing + party.answers} requests have no answer (failed, or "
@@ -259,11 +267,22 @@ def _limitations(
             out.append(
                 f"{party.name}: {party.unusable} of {party.answers} answers were empty or blocked and are not scored."
             )
-    return out + _lengths(plan, sample)
+    return out + _lengths(parties)
 
 
-def _lengths(plan: Plan, sample: Sample) -> list[str]:
-    means = {p.name: p.mean_characters for p in _parties(plan, sample) if p.mean_characters}
+def _stopped(s: Stopping | None) -> list[str]:
+    """What was left unasked."""
+    if s is None or s.whole:
+        return []
+    return [
+        f"{s.requests_planned - s.requests} of {s.requests_planned} planned requests were not made, by the stopping "
+        f"rule {s.rule}: whatever their answers would have shown is not part of this. The same audit without --until "
+        "makes them."
+    ]
+
+
+def _lengths(parties: Sequence[PartyRecord]) -> list[str]:
+    means = {p.name: p.mean_characters for p in parties if p.mean_characters}
     suspect, reference = means.get("suspect"), means.get("reference")
     others = [v for k, v in means.items() if k not in ("suspect", "reference", "base")]
     if not (suspect and reference and others):

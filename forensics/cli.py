@@ -72,6 +72,10 @@ PricesOption = Annotated[
 System = Annotated[str | None, typer.Option("--system", help="A system prompt, the same for every party.")]
 PopulationOption = Annotated[str | None, typer.Option("--population", help="auto, none, or a population's name.")]
 Temperature = Annotated[float | None, typer.Option("--temperature", help="Sampling temperature (default 1).")]
+UntilOption = Annotated[
+    str | None,
+    typer.Option("--until", help="Stop early: 'llr>=1|llr<=-1|budget', fixed in the case before the first request."),
+]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Count unreadable lines instead of stopping at the first.")]
 
 
@@ -111,13 +115,14 @@ def audit(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be asked, and ask nothing.")] = False,
     seed: Seed = None, max_requests: MaxRequests = None, max_tokens: MaxTokens = None, max_cost: MaxCost = None,
     prices: PricesOption = None, system: System = None, population: PopulationOption = None,
-    temperature: Temperature = None, sign: Sign = None, manifest: Manifest = None,
+    temperature: Temperature = None, until: UntilOption = None, sign: Sign = None, manifest: Manifest = None,
     quiet: Quiet = False,
 ) -> int:  # fmt: skip
     """Ask suspect, reference and controls the same things, and say how likely Hp is. Exit 0, 3, 4 or 5."""
     settings = _config(config, suspect=suspect, reference=reference, controls=control, base=base, suite=suite,
                        seed=seed, max_requests=max_requests, max_total_tokens=max_tokens, max_cost=max_cost,
-                       prices=prices, system=system, population=population, temperature=temperature)  # fmt: skip
+                       prices=prices, system=system, population=population, temperature=temperature,
+                       until=until)  # fmt: skip
     if dry_run:
         return dry_run_of(settings, json)
     from .audit import audit as run
@@ -126,6 +131,10 @@ def audit(
     check_outputs(output)
     path = case or _default_case(settings)
     check_manifest(path, manifest, sign)
+    if settings.until is not None:
+        from .sequential import expect
+
+        expect(settings)  # before there is a case file
     _announce(settings, path, quiet)
     with Store(path) as store, bars(quiet) as progress:
         report = run(settings, store=store, progress=progress)

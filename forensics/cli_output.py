@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -130,6 +130,13 @@ def dry_run_of(config: AuditConfig, json: bool) -> int:
     from .collect import estimate
 
     found = estimate(config)
+    if config.until is not None:
+        from .sequential import expect
+
+        looks = expect(config)
+        rows_of = [{"look": v.name, "requests": v.requests, "tokens": v.tokens, "llr_under_Hp": v.expected[0],
+                    "llr_under_Hd": v.expected[1]} for v in looks.looks]  # fmt: skip
+        found["until"] = {"rule": looks.rule, "population": looks.population, "looks": rows_of}
     if json:
         sys.stdout.write(dumps(found, indent=2) + "\n")
         return 0
@@ -146,4 +153,17 @@ def dry_run_of(config: AuditConfig, json: bool) -> int:
         total.append("unknown" if None in costs else f"{sum(costs):.4f}")
     title = f"suite {found['suite']}: {found['items']} items; handshakes add about 7 small requests a live model"
     table(title, head, [*cells, total])
+    if "until" in found:
+        _looks(found["until"])
     return 0
+
+
+def _looks(found: Mapping[str, Any]) -> None:
+    """In which order it would be asked, cumulatively, and what the population's own models show by then."""
+    head = ("look", "asked by then", "requests", "tokens, at most", "mean llr under Hp", "under Hd")
+    rows = [
+        (str(i), v["look"], str(v["requests"]), str(v["tokens"]), f"{v['llr_under_Hp']:+.2f}",
+         f"{v['llr_under_Hd']:+.2f}")
+        for i, v in enumerate(found["looks"], 1)
+    ]  # fmt: skip
+    table(f"asked until {found['rule']}, by the population {found['population']}", head, rows)

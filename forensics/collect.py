@@ -12,7 +12,8 @@ import json
 from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 from .backends import open_backend
 from .backends.base import Backend
@@ -21,7 +22,8 @@ from .config import AuditConfig
 from .errors import BudgetExceeded, ForensicsError, UnavailableError, UsageError
 from .exact.case import keep, lane
 from .exact.weights import change, common_base, match_weights
-from .plan import Party, Plan, make_plan, save_plan
+from .looks import WHOLE, Look, again_wanted, answers_wanted, belongs, continued, scorings_wanted
+from .plan import Party, Plan, is_text, make_plan, save_plan
 from .prices import FREE, Prices, load_prices, most_tokens, tokens_of
 from .probes import Suite, load_suite
 from .protocol import fix_protocol
@@ -83,16 +85,34 @@ class Budget:
         return 0.0 if price is FREE else sum(price.of(most_tokens(r), r.sampling.max_tokens) for r in batch)
 
 
-def collect(config: AuditConfig, *, store: Store, progress: Listener = silent, suite: Suite | None = None) -> Plan:
+class StoppingRule(Protocol):
+    """Who says in which order the plan is asked, and after each look whether that is enough. It judges, not we."""
+
+    def begin(self, plan: Plan) -> Sequence[Look]:
+        """The looks, before the first request."""
+        ...
+
+    def enough(self, plan: Plan, number: int) -> bool:
+        """Whether to stop after look ``number``, from 1."""
+        ...
+
+
+def collect(
+    config: AuditConfig, *, store: Store, progress: Listener = silent, suite: Suite | None = None,
+    stopping: StoppingRule | None = None,
+) -> Plan:  # fmt: skip
     """Ask everything that the case does not hold yet. Resumes by itself: nothing is asked twice.
 
-    Errors: `UsageError`, `BackendError`, `BudgetExceeded`; the case keeps what was answered.
+    ``stopping``: who may find that a part of it is enough. Errors: `UsageError`, `BackendError`, `BudgetExceeded`; the
+    case keeps what was answered.
     """
     suite = suite or load_suite(config.suite)
-    return asyncio.run(_collect(config, store, progress, suite))
+    return asyncio.run(_collect(config, store, progress, suite, stopping))
 
 
-async def _collect(config: AuditConfig, store: Store, progress: Listener, suite: Suite) -> Plan:
+async def _collect(
+    config: AuditConfig, store: Store, progress: Listener, suite: Suite, stopping: StoppingRule | None
+) -> Plan:
     specs = config.specs()
     fix_protocol(store, config, suite.name, suite.digest)
     budget = Budget.of(config)
@@ -106,8 +126,14 @@ async def _collect(config: AuditConfig, store: Store, progress: Listener, suite:
             progress(Progress("handshake", name, 1, 1, str(backend.spec)))
         plan = make_plan(config, suite, [Party(n, specs[n], caps[n]) for n in specs])
         save_plan(store, plan)
-        await fill(plan, backends, store, budget, progress, resumed)
-        compare_weights(plan, backends, store, progress)
+        if stopping is None:
+            await fill(plan, backends, store, budget, progress, resumed)
+            compare_weights(plan, backends, store, progress)
+            continued(store)
+        else:
+            looks = stopping.begin(plan)
+            compare_weights(plan, backends, store, progress)  # costs no request, and a look's verdict rests on it too
+            await fill(plan, backends, store, budget, progress, resumed, looks, partial(stopping.enough, plan))
         return plan
     finally:
         for backend in backends.values():
@@ -121,25 +147,39 @@ async def fill(
     budget: Budget,
     progress: Listener = silent,
     resumed: Collection[str] = (),
+    looks: Sequence[Look] = (WHOLE,),
+    enough: Callable[[int], bool] = lambda _: False,
 ) -> None:
-    """Ask whatever of the plan the store does not hold: answers first, then the scorings that follow from them.
+    """Ask whatever of the plan the store does not hold: answers first, then the scorings that follow from them; look
+    by look until it is ``enough``, and at the end a live party once more.
 
     ``resumed``: parties whose handshake is an earlier run's. A server is believed to score given answers only by a
     backend that has seen it do so, so those shake hands once more if anything is left to score.
     """
     session = _Session(store, budget, progress)
-    await session.ask(backends, answers_wanted(plan), "answers")
-    # A party that answered nothing at all is an outage, not evidence: stop before spending more.
+    for number, look in enumerate(looks, 1):
+        await session.ask(backends, answers_wanted(plan, look), "answers")
+        _outage(plan, store, session, look)
+        if look.whole:
+            await session.ask(backends, again_wanted(plan, look), "again")
+        wanted = scorings_wanted(plan, store, look)
+        for name, requests in wanted.items():
+            if name in resumed and any(not store.has(backends[name].spec, r) for r in requests):
+                await backends[name].handshake()
+                resumed = set(resumed) - {name}
+        await session.ask(backends, wanted, "scoring")
+        if enough(number) and not look.whole:
+            await session.ask(backends, again_wanted(plan, look), "again")
+            return
+
+
+def _outage(plan: Plan, store: Store, session: _Session, look: Look) -> None:
+    """A party that answered nothing at all is an outage, not evidence: stop before spending more."""
     for party in plan.parties:
-        if party.name != "base" and not any(store.has(party.spec, r) for r in plan.requests):
+        asked = [r for r in plan.requests if belongs(party.name, r, look.lots)]
+        if party.name != "base" and asked and not any(store.has(party.spec, r) for r in asked):
             why = session.failures.get(party.name, "no reason given")
-            raise UnavailableError(f"{party.spec} answered none of {len(plan.requests)} requests: {why}")
-    await session.ask(backends, again_wanted(plan), "again")
-    wanted = scorings_wanted(plan, store)
-    for name, requests in wanted.items():
-        if name in resumed and any(not store.has(backends[name].spec, r) for r in requests):
-            await backends[name].handshake()
-    await session.ask(backends, wanted, "scoring")
+            raise UnavailableError(f"{party.spec} answered none of {len(asked)} requests: {why}")
 
 
 async def ask(
@@ -151,26 +191,6 @@ async def ask(
 ) -> None:
     """Ask each backend what the store does not hold yet. Errors: as `collect`; what was answered is kept."""
     await _Session(store, Budget(), progress).ask(backends, wanted, stage)
-
-
-def answers_wanted(plan: Plan) -> dict[str, list[Request]]:
-    """Party -> first requests."""
-    wanted = {p.name: plan.base_requests() if p.name == "base" else list(plan.requests) for p in plan.parties}
-    wanted["reference"] += plan.redraws()
-    return wanted
-
-
-def again_wanted(plan: Plan) -> dict[str, list[Request]]:
-    """Live party -> what it is asked a second time, after everything else."""
-    wanted = {p.name: [r for r in plan.again(p) if r is not None] for p in plan.parties}
-    return {name: requests for name, requests in wanted.items() if requests}
-
-
-def scorings_wanted(plan: Plan, store: Store) -> dict[str, list[Request]]:
-    """Scorer -> requests that score the answers of reference and controls."""
-    return {
-        s: [r for rs in authors.values() for r in rs if r is not None] for s, authors in plan.scorings(store).items()
-    }
 
 
 async def handshake(backend: Backend, store: Store) -> Capabilities:
@@ -283,11 +303,8 @@ def _first(error: BaseException) -> BaseException:
     return next((e for e in inner if isinstance(e, ForensicsError)), inner[0])
 
 
-def estimate(
-    config: AuditConfig, suite: Suite | None = None, caps: Callable[[ModelSpec], Capabilities] | None = None
-) -> dict[str, Any]:
-    """What an audit would ask, without asking anything: requests and the largest number of tokens, per party."""
-    suite = suite or load_suite(config.suite)
+def guessed_plan(config: AuditConfig, suite: Suite, caps: Callable[[ModelSpec], Capabilities] | None = None) -> Plan:
+    """The plan as it would be if every model offered what models of its provider mostly do."""
     specs = config.specs()
     if not suite.items:
         raise UsageError("the suite has no items")
@@ -299,11 +316,19 @@ def estimate(
             prompt_scoring=spec.provider in ("hf", "gguf", "zoo", "toy"),
         )
     )
-    plan = make_plan(config, suite, [Party(n, s, guess(s)) for n, s in specs.items()])
+    return make_plan(config, suite, [Party(n, s, guess(s)) for n, s in specs.items()])
+
+
+def estimate(
+    config: AuditConfig, suite: Suite | None = None, caps: Callable[[ModelSpec], Capabilities] | None = None
+) -> dict[str, Any]:
+    """What an audit would ask, without asking anything: requests and the largest number of tokens, per party."""
+    suite = suite or load_suite(config.suite)
+    plan = guessed_plan(config, suite, caps)
     wanted = answers_wanted(plan)
     for name, requests in again_wanted(plan).items():
         wanted[name] = [*wanted[name], *requests]
-    scored = [r for r in plan.requests if _is_scored(r)]
+    scored = [r for r in plan.requests if is_text(r)]
     prices = load_prices(config.prices) if config.prices else None
     out: dict[str, dict[str, Any]] = {}
     for party in plan.parties:
@@ -325,9 +350,3 @@ def estimate(
         out[party.name] = row
     found = {"suite": suite.name, "items": len(suite.items), "parties": out}
     return found | ({} if prices is None else {"currency": prices.currency})
-
-
-def _is_scored(request: Request) -> bool:
-    from .plan import _text
-
-    return _text(request)

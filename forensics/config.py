@@ -11,6 +11,7 @@ from typing import Any
 
 from .errors import UsageError
 from .types import LIVE, MANNERS, WIRE, ModelSpec, Sampling
+from .until import parse_rule
 
 PREFIX = "FORENSICS_"
 LISTS = ("controls", "comparators")
@@ -38,6 +39,7 @@ class AuditConfig:
     comparators: tuple[str, ...] = ()
     population: str = "auto"
     skip_bad: bool = False
+    until: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("max_tokens", "max_requests", "max_total_tokens"):
@@ -54,6 +56,10 @@ class AuditConfig:
             raise UsageError(f"seed must be from 0 to {2**53 - 1}, not {str(self.seed)[:40]}")
         if self.max_tokens >= 2**31:
             raise UsageError(f"max_tokens must be below {2**31}, not {str(self.max_tokens)[:40]}")
+        if self.until is not None:
+            limits = (self.max_requests, self.max_total_tokens, self.max_cost)
+            if parse_rule(self.until).budget and all(limit is None for limit in limits):
+                raise UsageError("--until: budget names no budget: add --max-requests, --max-tokens or --max-cost")
 
     @property
     def sampling(self) -> Sampling:
@@ -66,7 +72,7 @@ class AuditConfig:
         same = replace(self, suspect=_plain(self.suspect), reference=_plain(self.reference),
                        controls=tuple(map(_plain, self.controls)), base=self.base and _plain(self.base))  # fmt: skip
         return replace(same, max_requests=None, max_total_tokens=None, max_cost=None, prices=None, population="auto",
-                       comparators=())  # fmt: skip
+                       comparators=(), until=None)  # fmt: skip
 
     def specs(self) -> dict[str, ModelSpec]:
         """Parties by name: "suspect", "reference", "base", and controls under short, unique names."""

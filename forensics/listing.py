@@ -151,6 +151,7 @@ suite = "zoo"
 # max_total_tokens = 1000000
 # prices = "prices.toml"      # what each model costs a million tokens: see docs/endpoints.md
 # max_cost = 20.0             # in the price file's currency
+# until = "llr>=1|llr<=-1"    # stop when that much is shown: see docs/endpoints.md
 # system = "You are …"        # a system prompt, the same for every party
 # population = "auto"         # "none" withholds every likelihood ratio
 # comparators = ["answer-overlap", "style-delta", "next-token-divergence", "cross-likelihood"]

@@ -90,12 +90,12 @@ class Plan:
         out: list[Request | None] = [None] * len(self.requests)
         if self.recorded or party.capabilities.recorded or not party.spec.live or party.name == "base":
             return tuple(out)
-        queries = [i for i, r in enumerate(self.requests) if r.top_logprobs and not _text(r)]
+        queries = [i for i, r in enumerate(self.requests) if r.top_logprobs and not is_text(r)]
         for i in queries[:: max(1, len(queries) // REPEATED)][:REPEATED]:
             out[i] = replace(self.requests[i], sample=AGAIN)
         if party.name == "suspect":
             for i, r in enumerate(self.requests):
-                if r.sample == 0 and _text(r):
+                if r.sample == 0 and is_text(r):
                     seed = seed_of(self.config.seed, r.item, AGAIN)
                     out[i] = replace(r, sample=AGAIN, sampling=replace(r.sampling, seed=seed))
         return tuple(out)
@@ -108,7 +108,7 @@ class Plan:
         """What the base is asked: texts (`attribution` reads the change), and next tokens where it lists them."""
         k = next((p.capabilities.top_k for p in self.parties if p.name == "base"), 0)
         listed = [r for r in self.requests if r.probe == FIRST_TOKEN and (k < 0 or 0 < r.top_logprobs <= k)]
-        return [r for r in self.requests if _text(r)] + listed
+        return [r for r in self.requests if is_text(r)] + listed
 
     def scorers(self) -> dict[str, tuple[str, ...]]:
         """Scorer -> the authors whose answers it scores: nothing unless the suspect can score given answers.
@@ -262,7 +262,7 @@ def gather(plan: Plan, store: Store) -> Sample:
     second = _column(
         store,
         _spec(plan, "reference"),
-        [redraws.get(r.item) if r.sample == 0 and _text(r) else None for r in plan.requests],
+        [redraws.get(r.item) if r.sample == 0 and is_text(r) else None for r in plan.requests],
     )
     return Sample(
         units=units,
@@ -276,7 +276,8 @@ def gather(plan: Plan, store: Store) -> Sample:
     )
 
 
-def _text(request: Request) -> bool:
+def is_text(request: Request) -> bool:
+    """Whether the answers of reference and controls to this request are scored."""
     return request.probe in PROBES.names() and family(request.probe).scored
 
 

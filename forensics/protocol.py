@@ -12,13 +12,16 @@ from dataclasses import dataclass
 from . import __version__
 from .comparators import COMPARATORS
 from .config import AuditConfig
+from .errors import UsageError
 from .serial import dump
 from .store import Store
 from .types import WIRE
+from .until import parse_rule
 from .verdict.calibrate import Population, load_population, shipped_populations
 from .verdict.combine import DECISIVE
 
 KIND = "protocol"
+OTHERWISE = "Not as fixed before the first request"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +40,31 @@ class Protocol:
 
 
 def fix_protocol(store: Store, config: AuditConfig, suite: str, suite_digest: str) -> None:
-    """Store the protocol of a new case, before anything else. A case that is continued keeps its own."""
+    """Store the protocol of a new case, before anything else. A case that is continued keeps its own.
+
+    Errors: `UsageError` if it is continued by a stopping rule that it was not begun with.
+    """
     if len(store):
+        _same_rule(store, config)
         return
     names = (config.population,) if config.population not in ("auto", "none") else shipped_populations()
-    populations = () if config.population == "none" else tuple((n, load_population(n).digest) for n in names)
+    populations = () if config.population == "none" else tuple((p.name, p.digest) for p in map(load_population, names))
     chosen = config.comparators or COMPARATORS.names()
     found = Protocol(__version__, config, suite, suite_digest, chosen, populations, DECISIVE)
     store.note(KIND, "", dump(found))
+
+
+def _same_rule(store: Store, config: AuditConfig) -> None:
+    fixed = stored_protocol(store)
+    if config.until is None or fixed is None:
+        return
+    begun = fixed.config.until
+    if begun is None or parse_rule(begun) != parse_rule(config.until):
+        how = "without a rule" if begun is None else f"by the rule {parse_rule(begun)}"
+        raise UsageError(
+            f"{store.path or 'the case'} was begun {how}: a rule that is chosen when answers are in is not fixed "
+            "beforehand; continue without --until, or name a new case"
+        )
 
 
 def stored_protocol(store: Store) -> Protocol | None:
@@ -65,10 +85,7 @@ def deviations(store: Store, comparators: Sequence[str], population: Population 
     dropped = sorted(set(fixed.comparators) - set(comparators))
     for names, what in ((added, "were added"), (dropped, "were left out")):
         if names:
-            out.append(f"Not as fixed before the first request: the comparators {', '.join(names)} {what}.")
+            out.append(f"{OTHERWISE}: the comparators {', '.join(names)} {what}.")
     if population is not None and (population.name, population.digest) not in fixed.populations:
-        out.append(
-            f"Not as fixed before the first request: the population {population.name} is another one, or another "
-            "version of it."
-        )
+        out.append(f"{OTHERWISE}: the population {population.name} is another one, or another version of it.")
     return out

@@ -13,7 +13,7 @@ from typing import Any
 from .serial import indented, load
 from .types import WIRE, Capabilities, Decision, Role, Status, sha256
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 LARGEST = 1e15  # of any number that a picture shows: a record that was edited must fail when it is read
 
 
@@ -125,6 +125,44 @@ class SelfCheckRecord:
     name: str
     passed: bool | None
     detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class LookRecord:
+    """One look of a sequential audit: what it added, what of the population it measured, how many requests were
+    answered by then, its llr (null where it has none), and the clause of the rule that it met ("" for none)."""
+
+    __pydantic_config__ = WIRE
+
+    name: str
+    columns: tuple[str, ...]
+    requests: int
+    llr: float | None
+    met: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """Where an audit with a stopping rule ended: at ``look`` of ``looks_planned``, with ``requests`` of (at most)
+    ``requests_planned`` asked. ``looks``: as the rule saw them. ``earlier``: looks at which the case had stopped before
+    it was continued."""
+
+    __pydantic_config__ = WIRE
+
+    rule: str
+    population: str
+    look: int
+    looks_planned: int
+    why: str
+    requests: int
+    requests_planned: int
+    looks: tuple[LookRecord, ...]
+    earlier: tuple[int, ...] = ()
+
+    @property
+    def whole(self) -> bool:
+        """Whether the whole plan was asked."""
+        return self.look == self.looks_planned
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,6 +399,7 @@ class Report:
     confounders: tuple[Confounder, ...] = ()
     relations: Relations | None = None
     validation: ValidationRecord | None = None  # of the population that the llr was read from
+    stopping: Stopping | None = None  # of an audit with a stopping rule
     digest: str = ""  # of everything else in the record: see `hashed`
 
     @property

@@ -20,9 +20,10 @@ from .backends import BACKENDS
 from .casefile import check_seal
 from .errors import EvidenceError, ForensicsError, ProtocolError, UsageError
 from .exact import recompute
+from .looks import LOOKS
 from .plan import asked, stored_plan
 from .protocol import KIND as PROTOCOL
-from .protocol import stored_protocol
+from .protocol import OTHERWISE, stored_protocol
 from .record import Report
 from .store import Store
 from .types import LIVE, Completion, ExactResult, Listener, Request, sha256, silent
@@ -146,8 +147,9 @@ def _order(store: Store) -> Iterator[Check]:
         yield Check("protocol", "open", "the case holds no protocol or no plan: nothing was fixed beforehand")
         return
     first = min((kinds.index(k) for k in ("answer", "failure") if k in kinds), default=len(kinds))
-    if kinds[0] != PROTOCOL or kinds.count(PROTOCOL) != 1 or kinds.index("plan") > first:
-        yield Check("protocol", "open", "the protocol or the plan was written after something had been asked")
+    late = max(kinds.index("plan"), kinds.index(LOOKS) if LOOKS in kinds else 0) > first
+    if kinds[0] != PROTOCOL or kinds.count(PROTOCOL) != 1 or late:
+        yield Check("protocol", "open", "protocol, plan or looks were written after something had been asked")
         return
     protocol = stored_protocol(store)
     if protocol is None or store.redacted(next(store.entries("plan")).raw):
@@ -250,10 +252,29 @@ def _numbers(
     else:
         remark = compare(report, judged)
         yield Check("numbers", "ok", "the case gives every number of the report" + remark)
+    yield from _stopping(judged)
     if signed is not None:
         made = attest.statement(path, store, report or judged, {})
         _same_case(signed, made, whole=True, skip=() if report else ("tool", "packages", "code"))
         yield Check("statement", "ok", "everything in the manifest follows from the case and the report")
+
+
+def _stopping(judged: Report) -> Iterator[Check]:
+    """A case with a stopping rule stopped where the rule says. Errors: `EvidenceError` that names the look."""
+    s = judged.stopping
+    if s is None:
+        return
+    if any(line.startswith(OTHERWISE) for line in judged.limitations):
+        yield Check(
+            "stopping", "open", "the report judges otherwise than was fixed, so it can't show what the rule saw"
+        )
+        return
+    for number, look in enumerate(s.looks, 1):
+        if look.met and number < s.look and number not in s.earlier:
+            raise EvidenceError(f"stopping: look {number} met {look.met}, and the case goes on to look {s.look}")
+    if s.why.startswith("llr") and not s.looks[-1].met:
+        raise EvidenceError(f"stopping: the case says that look {s.look} met {s.why}; its answers do not")
+    yield Check("stopping", "ok", f"at look {s.look} of {s.looks_planned}, as the rule {s.rule} says")
 
 
 def _redacted(

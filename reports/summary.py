@@ -161,12 +161,32 @@ def _rests_on(report: Report) -> tuple[str, ...]:
         lines.append(f"{len(done)} exact {'test' if len(done) == 1 else 'tests'}: {results}.")
     else:
         lines.append("No exact test gave a result.")
+    lines += _stopping(report)
     population = one_line(report.verdict.population or "")
     lines.append(f"Calibrated on the population {population}." if population else "No population was used.")
     for p in report.parties:
         if p.role in ("suspect", "reference"):
             lines.append(f"Answers of the {p.role}: {n.count(p.answers)}, of these {n.count(p.unusable)} unusable.")
     return tuple(lines)
+
+
+def _stopping(report: Report) -> list[str]:
+    """By which rule it was asked, where that ended, and what every look showed."""
+    s = report.stopping
+    if s is None:
+        return []
+    earlier = f"; it had stopped before at look {', '.join(map(str, s.earlier))}" if s.earlier else ""
+    looks = "; ".join(
+        f"{i} {one_line(v.name)} ({n.count(v.requests)} requests): "
+        + ("no llr" if v.llr is None else f"llr {n.llr(v.llr)}")
+        for i, v in enumerate(s.looks, 1)
+    )
+    where = f"Stopped at look {s.look} of {s.looks_planned}, after {n.count(s.requests)} of "
+    where += f"{n.count(s.requests_planned)} requests"
+    return [
+        f"{where}, by the rule {one_line(s.rule)}, fixed beforehand: {one_line(s.why)}{earlier}.",
+        f"Looks: {looks}.",
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from importlib import resources
@@ -104,9 +104,11 @@ class Population:
         """Independent lineages with at least one pair of this label."""
         return tuple(sorted({p.lineage for p in self.pairs if p.label == label}))
 
-    def mismatch(self, conditions: Mapping[str, Any]) -> tuple[str, ...]:
-        """Why this population does not speak about a case made under ``conditions``; empty if it does."""
-        return tuple(why for key, expected in self.conditions.items() if (why := differs(key, expected, conditions)))
+    def mismatch(self, conditions: Mapping[str, Any], later: Collection[str] = ()) -> tuple[str, ...]:
+        """Why this population does not speak about a case made under ``conditions``; empty if it does. ``later``: those
+        that nobody can know yet."""
+        asked = {key: expected for key, expected in self.conditions.items() if key not in later}
+        return tuple(why for key, expected in asked.items() if (why := differs(key, expected, conditions)))
 
 
 def load_population(name: str) -> Population:
@@ -118,7 +120,6 @@ def load_population(name: str) -> Population:
     return _read_population(name, Path(name))
 
 
-@lru_cache
 def _shipped_population(name: str) -> Population:
     from ..registry import unknown
 
@@ -129,14 +130,21 @@ def _shipped_population(name: str) -> Population:
 
 
 def _read_population(name: str, path: Any) -> Population:
+    try:
+        return _parsed(name, path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"{name} can't be read: {error.strerror}") from error
+
+
+@lru_cache(maxsize=16)
+def _parsed(name: str, data: bytes) -> Population:
+    """By its bytes, so that what is worked out through its columns is kept while the file is the same."""
     from pydantic import ValidationError
 
     from ..serial import load
 
     try:
-        found = load(Population, path.read_bytes())
-    except OSError as error:
-        raise UsageError(f"{name} can't be read: {error.strerror}") from error
+        found = load(Population, data)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))[:100] or "the file"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -41,10 +41,10 @@ def evidence(scores: Sequence[Score], population: Population | None, rng: np.ran
 
 
 def pick_population(
-    names: Sequence[str], wanted: str, conditions: Mapping[str, Any]
+    names: Sequence[str], wanted: str, conditions: Mapping[str, Any], later: Collection[str] = ()
 ) -> tuple[Population | None, tuple[str, ...]]:
     """The population that speaks about these conditions, or why none does; of several the one of the fewest providers,
-    whose models are most like the case's."""
+    whose models are most like the case's. ``later``: conditions that lie in answers which are not there yet."""
     from .calibrate import load_population
 
     if wanted == "none":
@@ -52,7 +52,7 @@ def pick_population(
     reasons, fitting = [], []
     for name in names if wanted == "auto" else (wanted,):
         population = load_population(name)
-        mismatch = population.mismatch(conditions)
+        mismatch = population.mismatch(conditions, later)
         if mismatch:
             reasons.append(f"population {name} does not match: {mismatch[0]}")
         else:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 KNOWN_PROMPTS = 0.95  # share of a case's prompts that must be among a population's
+IN_ANSWERS = ("items", "prompts", "length_ratio", "one_sided_length")  # known when the answers are in
 
 
 def malformed(conditions: Mapping[str, Any]) -> str:

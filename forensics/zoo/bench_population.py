@@ -19,7 +19,7 @@ import numpy as np
 from ..audit import conditions_of, score_all, stream
 from ..backends import open_backend
 from ..backends.base import Backend
-from ..collect import answers_wanted, ask, scorings_wanted
+from ..collect import ask
 from ..comparators import COMPARATORS
 from ..comparators.answer_overlap import TEXT_FAMILIES
 from ..comparators.base import MIN_ITEMS, quick, relative
@@ -27,6 +27,7 @@ from ..comparators.divergence_tokens import DivergenceTokens, queries_until
 from ..comparators.first_tokens import context_means
 from ..comparators.next_token_divergence import LN2, NextTokenDivergence
 from ..config import AuditConfig
+from ..looks import answers_wanted, scorings_wanted
 from ..plan import REDRAW, Party, Plan, gather, make_plan, prompt_key
 from ..probes import FIRST_TOKEN, load_suite
 from ..serial import lines

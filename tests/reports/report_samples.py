@@ -17,11 +17,13 @@ from forensics.record import (
     ExactRecord,
     Exhibit,
     GroupRow,
+    LookRecord,
     PartyRecord,
     PavStep,
     Relations,
     Report,
     SelfCheckRecord,
+    Stopping,
     TeacherRow,
     TuringRow,
     ValidationRecord,
@@ -165,6 +167,13 @@ BASELINES = {
 }
 
 
+STOPPING = Stopping(
+    "llr>=1|llr<=-1|budget", "open-2030", 2, 4, "llr>=1", 1540, 6120,
+    (LookRecord("next tokens", ("next-token-divergence",), 980, 0.6104),
+     LookRecord("texts", ("next-token-divergence", "answer-overlap"), 1540, 1.2304, "llr>=1")),
+)  # fmt: skip
+
+
 def decided() -> Report:
     rng = random.Random(7)
     return Report(
@@ -196,7 +205,7 @@ def decided() -> Report:
         BASELINES, CHECKS, LIMITATIONS,
         (exhibit("explain-001", "for", "Why does a kettle go quiet just before the water boils?", TEXTS, 0.31),
          exhibit("explain-002", "against", "How does a canal lock lift a boat without a pump?", CANAL, -0.25)),
-        MANIFEST, CONFOUNDERS, RELATIONS, VALIDATION,
+        MANIFEST, CONFOUNDERS, RELATIONS, VALIDATION, STOPPING,
     )  # fmt: skip
 
 
@@ -249,6 +258,7 @@ def hostile() -> Report:
         {h: {h: [h, {h: h}]}},
         (Confounder(h, h, h), Confounder(h, None, h)), replace(RELATIONS, names=("suspect", "reference", h, h, "c")),
         replace(VALIDATION, population=h, card=h, columns=((h, 0.5),), kinds=(GroupRow(h, 1, 1, 0.5, (0.4, 1), 0),)),
+        Stopping(h, h, 1, 2, h, 5, 9, (LookRecord(h, (h,), 5, None, h),), (1,)),
     )  # fmt: skip
 
 
