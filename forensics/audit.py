@@ -62,14 +62,16 @@ def judge(
     progress: Listener = silent,
     population: str | None = None,
     comparators: tuple[str, ...] | None = None,
+    sample: Sample | None = None,
 ) -> Report:
     """The right half: a stored case in, a report out. Population and comparators may differ from the stored plan's.
+    ``sample``: the case's, where the caller has gathered it already.
 
     Errors: `EvidenceError` if the case's hash chain is broken or it holds no plan.
     """
     store.check()
     plan = stored_plan(store)
-    sample = gather(plan, store)
+    sample = sample or gather(plan, store)
     names = comparators or plan.config.comparators or COMPARATORS.names()
     chosen = [COMPARATORS.load(name)() for name in names]
     conditions = conditions_of(plan, sample)

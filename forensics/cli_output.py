@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +14,7 @@ from .errors import EvidenceError, UsageError
 
 if TYPE_CHECKING:
     from .config import AuditConfig
+    from .probes import Suite
     from .record import Report
 
 Output = Annotated[
@@ -123,13 +124,16 @@ def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Non
     Console(highlight=False).print(drawn)
 
 
-def dry_run_of(config: AuditConfig, json: bool) -> int:
-    """What would be asked at most, by party: requests, tokens, and money if there is a price file."""
+def dry_run_of(config: AuditConfig, json: bool, suite: Suite | None = None, taken_over: Collection[str] = ()) -> int:
+    """What would be asked at most, by party: requests, tokens, and money if there is a price file. ``taken_over``:
+    parties whose answers another case holds."""
     from json import dumps
 
     from .collect import estimate
 
-    found = estimate(config)
+    found = estimate(config, suite)
+    for name in taken_over:
+        found["parties"][name] = dict.fromkeys(found["parties"][name], 0)
     if json:
         sys.stdout.write(dumps(found, indent=2) + "\n")
         return 0

@@ -12,24 +12,37 @@ order.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from forensics import zoo
-from forensics.check.baseline import read_baseline
+from forensics.audit import CHECK_RESAMPLES, score_all
+from forensics.backends import open_backend
 from forensics.check.drift import changes, clean_noise, reading
-from forensics.check.record import Baseline
+from forensics.check.reuse import collect_release
+from forensics.collect import ask
 from forensics.comparators import COMPARATORS
+from forensics.comparators.base import quick
+from forensics.config import load_config
 from forensics.plan import gather, stored_plan
+from forensics.spec import parse_spec
 from forensics.store import Store
-from forensics.verdict.calibrate import load_population
+from forensics.types import Column, Request
+from forensics.verdict.calibrate import calibrate, load_population
+from forensics.verdict.checks import as_suspect, fit_to_judge
+from forensics.verdict.combine import values_of
 from forensics.zoo import train
 from forensics.zoo.recipe import Recipe, Schedule, Source
 
@@ -55,87 +68,120 @@ def make(seed: int, share: float, folder: Path) -> None:
     train.make(recipe, "", home)
 
 
-def check(name: str, case: Path, releases: Path, source: Path | None, *more: str) -> int:
-    """``forensics check`` on one release, from the repository's root, without a baseline."""
-    spec = f"zoo/{name}?from={releases.relative_to(HOME) if releases.is_relative_to(HOME) else releases}"
-    parties = ["-R", "zoo/teacher", "-B", "zoo/base", *(f"-Czoo/control-{c}" for c in "abc"), "--suite", "zoo"]
-    args = ["check", *parties, "-S", spec, "--gate", "llr>=1", "--case", str(case)]
-    args += ["--reference-case", str(source)] if source else []
-    done = subprocess.run([sys.executable, "-m", "forensics.cli", *args, "-q", *more], cwd=HOME, check=False)
-    if done.returncode not in (0, 1, 3):
-        raise SystemExit(f"checking {name} ended in {done.returncode}")
-    return done.returncode
-
-
 def releases(work: Path) -> None:
-    """Everything in examples/ci that is made; the other files are written by hand."""
+    """Everything in examples/ci that is made; the other files are written by hand. A model that is there is kept."""
     import zstandard
 
     for name, (seed, share) in SHIPPED.items():
-        make(seed, share, CI / "releases" / name)
+        _made(seed, share, CI / "releases" / name)
     cases = [work / f"run-{seed}.case" for seed in range(1, RUNS + 1)]
     for seed, case in enumerate(cases, 1):
-        make(seed, 0.0, work / "models" / f"release-1-seed-{seed}")
-        check(f"release-1-seed-{seed}", case, work / "models", cases[0] if seed > 1 else None)
+        name = f"release-1-seed-{seed}"
+        _made(seed, 0.0, work / "models" / name)
+        with ExitStack() as stack:
+            source = stack.enter_context(Store(cases[0], must_exist=True)) if seed > 1 else None
+            config = replace(load_config(CI / "forensics.toml"), suspect=_spec(name, work / "models"))
+            collect_release(config, stack.enter_context(Store(case)), source)
+        sys.stderr.write(f"{case}\n")
     first = CI / "release-1.case"
     shutil.copy(cases[0], first)
+    command = [sys.executable, "-m", "forensics.cli", "baseline", "update", str(CI / "baseline.json"), "--restart"]
     runs = [part for case in cases[1:] for part in ("--run", str(case))]
-    args = [
-        "baseline",
-        "update",
-        str(CI / "baseline.json"),
-        "--case",
-        str(first),
-        *runs,
-        "--looks",
-        str(LOOKS),
-        "--restart",
-    ]
-    subprocess.run([sys.executable, "-m", "forensics.cli", *args], check=True)
+    subprocess.run([*command, "--case", str(first), *runs, "--looks", str(LOOKS)], check=True)
     (CI / "release-1.case.zst").write_bytes(zstandard.ZstdCompressor(level=19).compress(first.read_bytes()))
     first.unlink()
 
 
-def simulate(n: int, out: Path) -> None:
-    """N clean re-runs and, for every four of them, one release with R's outputs; resumable. A case each."""
+def _made(seed: int, share: float, folder: Path) -> Path:
+    if not (folder / "model.safetensors").exists():
+        make(seed, share, folder)
+    return folder
+
+
+def _spec(name: str, home: Path) -> str:
+    home = home.resolve()
+    return f"zoo/{name}?from={home.relative_to(Path.cwd()) if home.is_relative_to(Path.cwd()) else home}"
+
+
+class Measure:
+    """What a check against examples/ci measures, without the parts that are the same for every release: the others'
+    answers are read once, and nothing is judged but the llr's value. `tests/check` holds it against a real check."""
+
+    def __init__(self, case: Path) -> None:
+        self.store = Store(case, must_exist=True)
+        self.plan = stored_plan(self.store)
+        self.anchor = gather(self.plan, self.store)
+        self.scorings = self.plan.scorings(self.store)["suspect"]
+        self.seed = self.plan.config.seed
+        plain = [quick(COMPARATORS.load(n)(), CHECK_RESAMPLES) for n in COMPARATORS.names()]
+        self.identity = score_all(as_suspect(self.anchor, self.anchor.reference), plain, self.seed)
+        self.people = load_population("zoo")
+
+    def __call__(self, spec: str) -> dict[str, Any]:
+        """Changes by comparator relative to release 1, and the llr."""
+        backend, store = open_backend(parse_spec(spec)), Store(None)
+        scored = [r for column in self.scorings.values() for r in column if r is not None]
+        for stage, wanted in (("answers", list(self.plan.requests)), ("scoring", scored)):
+            asyncio.run(ask({"suspect": backend}, {"suspect": wanted}, store, stage))
+
+        def column(requests: Sequence[Request | None]) -> Column:
+            return tuple(None if r is None else store.get(backend.spec, r) for r in requests)
+
+        own = {("suspect", author): column(requests) for author, requests in self.scorings.items()}
+        sample = replace(
+            self.anchor, suspect=column(self.plan.requests), likelihoods={**self.anchor.likelihoods, **own}
+        )
+        moved = changes(sample, self.anchor, COMPARATORS.names(), self.seed, 2)
+        plain = [quick(COMPARATORS.load(n)(), 2) for n in self.people.columns]
+        scores = fit_to_judge(score_all(sample, plain, self.seed), self.identity)
+        seen = calibrate(scores, self.people)
+        return {
+            "changes": {n: c.value for n, c in moved.items() if c.value is not None},
+            "llr": None if seen is None else seen.point(values_of(scores, seen.columns)),
+        }
+
+
+def simulate(n: int, out: Path, models: Path, part: str) -> None:
+    """Measure N clean re-runs that are not in the baseline and, for every four of them, a release with R's outputs.
+
+    Resumable, a file each; models that are not in ``models`` are trained. ``part``: I/K, every K-th for workers.
+    """
+    import torch
+
+    torch.set_num_threads(1)
     out.mkdir(parents=True, exist_ok=True)
-    source = None
-    for name, seed, share in planned(n):
-        case = out / f"{name}.case"
-        if not case.exists():
-            make(seed, share, out / "models" / name)
-            check(name, case, out / "models", source)
-            shutil.rmtree(out / "models" / name)
-        source = source or case
+    number, of = map(int, part.split("/"))
+    with tempfile.TemporaryDirectory() as folder, threadpool_limits(limits=1):
+        measure = Measure(unpacked(Path(folder)))
+        for name, seed, share in list(planned(n))[number::of]:
+            file = out / f"{name}.json"
+            if not file.exists():
+                home = models if (models / name / "model.safetensors").exists() else out / "models"
+                _made(seed, share, home / name)
+                part_file = file.with_suffix(".part")  # a run that is killed leaves no half of a result
+                part_file.write_text(json.dumps(measure(f"zoo/{name}?from={home}")))
+                part_file.rename(file)
+
+
+def unpacked(folder: Path) -> Path:
+    """The shipped case of release 1 as a case."""
+    import zstandard
+
+    packed = (CI / "release-1.case.zst").read_bytes()
+    path = folder / "release-1.case"
+    path.write_bytes(zstandard.ZstdDecompressor().decompress(packed, max_output_size=1 << 26))
+    return path
 
 
 def planned(n: int) -> Iterator[tuple[str, int, float]]:
-    """(name, seed, share) in the order in which they are made."""
+    """(name, seed, share) in the order in which they are measured; seeds 1 to RUNS are the baseline's."""
     for i in range(1, n + 1):
-        yield f"clean-{i:03}", i, 0.0
+        yield f"clean-{RUNS + i:03}", RUNS + i, 0.0
         if i % 4 == 0:
             k = i // 4 - 1
             share = SHARES[k % len(SHARES)]
             tag = round(share * 1000)
             yield f"taught-{tag:03}-{k // len(SHARES)}", 1000 + tag * 20 + k // len(SHARES), share
-
-
-def measured(out: Path) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
-    """The first clean run's levels, and every run's changes relative to it by comparator."""
-    first = out / "clean-001.case"
-    with Store(first, must_exist=True) as store:
-        plan = stored_plan(store)
-        anchor = gather(plan, store)
-    baseline = read_baseline(CI / "baseline.json")
-    assert isinstance(baseline, Baseline)
-    levels = dict(baseline.current.levels)
-    names = [n for n in COMPARATORS.names() if n in levels]
-    found = {}
-    for path in sorted(out.glob("*.case")):
-        with Store(path, must_exist=True) as store:
-            moved = changes(gather(stored_plan(store), store), anchor, names, plan.config.seed)
-        found[path.stem] = {k: c.value for k, c in moved.items() if c.value is not None}
-    return levels, found
 
 
 def false_alarms(values: dict[str, float], m: int, alpha: float, draws: int = 200, seed: int = 0) -> dict[str, Any]:
@@ -216,11 +262,13 @@ def main() -> None:
     parser.add_argument("what", choices=("releases", "simulate", "report"))
     parser.add_argument("arg", nargs="?", default="200")
     parser.add_argument("-o", "--output", type=Path, default=Path("build/check"))
+    parser.add_argument("--models", type=Path, default=Path("build/check/models"), help="models that are there already")
+    parser.add_argument("--part", default="0/1", help="I/K: the I-th of K workers")
     args = parser.parse_args()
     if args.what == "releases":
         releases(args.output)
     elif args.what == "simulate":
-        simulate(int(args.arg), args.output)
+        simulate(int(args.arg), args.output, args.models, args.part)
     else:
         report(Path(args.arg))
 

@@ -157,7 +157,7 @@ def test_other_conditions_are_refused(lab: Path, tmp_path: Path) -> None:
     with previous(lab) as p, pytest.raises(UsageError, match="suite"):
         check(config, parse_gates(GATES), store=Store(None), previous=p)
     config = AuditConfig(clean(6), "toy/other", CONTROLS, suite=str(lab / "small.jsonl"))
-    with previous(lab) as p, pytest.raises(UsageError, match="is about toy/ref, not toy/other"):
+    with previous(lab) as p, pytest.raises(UsageError, match="its reference is toy/ref, this check's toy/other"):
         check(config, parse_gates(GATES), store=Store(None), previous=p)
     with previous(lab) as p:
         b = replace(p, baseline=replace(p.baseline, conditions={**p.baseline.conditions, "suite_digest": "other"}))
