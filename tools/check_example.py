@@ -30,7 +30,9 @@ from threadpoolctl import threadpool_limits
 from forensics import zoo
 from forensics.audit import CHECK_RESAMPLES, score_all
 from forensics.backends import open_backend
-from forensics.check.drift import changes, clean_noise, reading
+from forensics.check.baseline import read_baseline
+from forensics.check.drift import NINE_OF_TEN, changes, clean_noise, reading
+from forensics.check.record import Baseline
 from forensics.check.reuse import collect_release
 from forensics.collect import ask
 from forensics.comparators import COMPARATORS
@@ -184,76 +186,127 @@ def planned(n: int) -> Iterator[tuple[str, int, float]]:
             yield f"taught-{tag:03}-{k // len(SHARES)}", 1000 + tag * 20 + k // len(SHARES), share
 
 
-def false_alarms(values: dict[str, float], m: int, alpha: float, draws: int = 200, seed: int = 0) -> dict[str, Any]:
-    """Checks of ``draws`` clean runs, each against m others drawn as its baseline; every run is used equally often.
+Numbers = dict[str, float]
 
-    The interval is the percentile interval of a bootstrap over *models* (a model stands in several checks, so
-    checks are not independent); beside it the exact binomial one, as if they were.
-    """
-    from scipy.stats import binomtest
+
+def report(out: Path) -> None:
+    """What docs/check.md quotes, as JSON: every clean model once against the shipped baseline, and once against m
+    others drawn as its baseline; every taught one likewise."""
+    baseline = read_baseline(CI / "baseline.json")
+    assert isinstance(baseline, Baseline)
+    people, levels = load_population("zoo"), dict(baseline.current.levels)
+    found = {p.stem: json.loads(p.read_text()) for p in sorted(out.glob("*.json"))}
+    llrs = {k: v["llr"] for k, v in found.items()}
+    kinds = {k: [v for name, v in llrs.items() if name.startswith(k)]
+             for k in ("clean", *(f"taught-{round(s * 1000):03}" for s in SHARES))}  # fmt: skip
+    table: dict[str, Any] = {"llr>=1": {k: [sum(v >= 1 for v in mine), len(mine)] for k, mine in kinds.items()}}
+    columns = {c: levels[c] for c in COMPARATORS.names() if c in people.columns and c in levels}
+    for quantity in ("drift", *levels):
+        read = reading(quantity, columns if quantity == "drift" else {quantity: 0.0}, people)
+        values = {k: read(v["changes"]) for k, v in found.items() if quantity == "drift" or quantity in v["changes"]}
+        runs = np.array([read(dict(r.values)) for r in baseline.current.runs])
+        table[quantity] = of_quantity(
+            values, runs, 0.5 if quantity == "drift" else 0.0, quantity in ("drift", *people.columns)
+        )
+    sys.stdout.write(json.dumps(table, indent=1) + "\n")
+
+
+def of_quantity(values: Numbers, runs: np.ndarray, gate: float, full: bool) -> dict[str, Any]:
+    """False alarms and detections of one drift. ``full``: against every size of drawn baselines too."""
+    from scipy.stats import kurtosis, skew
 
     clean = np.array([v for k, v in values.items() if k.startswith("clean")])
-    rng = np.random.default_rng(seed)
-    alarms = np.array(_alarms(clean, m, alpha, draws, rng))
-    boot = []
-    for _ in range(400):
-        kept = np.unique(rng.integers(0, len(clean), len(clean)))
-        if len(kept) > m + 1:
-            boot.append(np.mean(_alarms(clean[kept], m, alpha, draws, rng)))
-    exact = binomtest(int(alarms.sum()), draws).proportion_ci(0.95, "exact")
-    low, high = np.quantile(boot, [0.025, 0.975])
-    return {"models": len(clean), "checks": draws, "alarms": int(alarms.sum()), "rate": float(alarms.mean()),
-            "interval_models": [float(low), float(high)], "interval_binomial": [exact.low, exact.high]}  # fmt: skip
+    alphas, sizes = (0.05, 0.05 / LOOKS), (3, 8, 16) if full else (8,)
+    shipped = {f"alpha={a:.3g}": against_shipped(clean, runs, a, gate) for a in alphas}
+    drawn = {f"m={m}, alpha={a:.3g}": false_alarms(clean, m, a) for m in sizes for a in alphas}
+    out = {"sd of one clean run": float(clean.std(ddof=1)), "skew": float(skew(clean)),
+           "kurtosis": float(kurtosis(clean)), "shipped baseline": shipped, "drawn baselines": drawn}  # fmt: skip
+    if full:
+        out["detections"] = {"shipped": detections(values, runs, 0, alphas[1], gate),
+                             **{f"m={m}": detections(values, clean, m, alphas[1], gate) for m in sizes}}  # fmt: skip
+        out["nine of ten"] = nine_of_ten(clean, runs, alphas[1], gate)
+    return out
 
 
-def _alarms(clean: np.ndarray, m: int, alpha: float, draws: int, rng: np.random.Generator) -> list[bool]:
-    order = np.concatenate([rng.permutation(len(clean)) for _ in range(draws // len(clean) + 1)])[:draws]
-    return [_alarm(clean[i], rng.choice(np.delete(clean, i), m, replace=False), alpha) for i in order]
-
-
-def _alarm(value: float, runs: np.ndarray, alpha: float, gate: float = 0.0) -> bool:
+def margin_of(runs: np.ndarray, alpha: float) -> float:
+    """What noise explains, as a check says."""
     from scipy.stats import t
 
-    noise = clean_noise(runs, (0.0, 0))
+    noise = clean_noise(list(runs), (0.0, 0))
     assert noise is not None
-    margin = float(t.ppf(1 - alpha, noise.df)) * noise.sd * np.sqrt(1 + 1 / len(runs))
+    return float(t.ppf(1 - alpha, noise.df)) * noise.sd * float(np.sqrt(1 + 1 / len(runs)))
+
+
+def against_shipped(clean: np.ndarray, runs: np.ndarray, alpha: float, gate: float) -> dict[str, Any]:
+    """Alarms of independent clean models against one baseline, with the exact binomial interval."""
+    margin, drift = margin_of(runs, alpha), clean - runs.mean()
+    beyond, failed = int((drift > margin).sum()), int(((drift > margin) & (drift >= gate)).sum())
+    return {"margin": margin, "beyond noise": counted(beyond, len(clean)), "at the gate": counted(failed, len(clean))}
+
+
+def counted(k: int, n: int) -> dict[str, Any]:
+    """k of n with the exact binomial interval, 95 %."""
+    from scipy.stats import binomtest
+
+    exact = binomtest(k, n).proportion_ci(0.95, "exact")
+    return {"k": k, "n": n, "interval": [float(exact.low), float(exact.high)]}
+
+
+def false_alarms(clean: np.ndarray, m: int, alpha: float, seed: int = 0) -> dict[str, Any]:
+    """Every clean model once, against m others drawn as its baseline.
+
+    Interval: the percentile interval of a bootstrap over *models*, since a model stands in the baselines of others, and
+    beside it the exact binomial one, as if checks were independent.
+    """
+    rng = np.random.default_rng(seed)
+    alarms = _alarms(clean, m, alpha, rng)
+    boot = [
+        np.mean(_alarms(clean[np.unique(rng.integers(0, len(clean), len(clean)))], m, alpha, rng)) for _ in range(400)
+    ]
+    low, high = np.quantile(boot, [0.025, 0.975])
+    return counted(sum(alarms), len(alarms)) | {"interval over models": [float(low), float(high)]}
+
+
+def _alarms(clean: np.ndarray, m: int, alpha: float, rng: np.random.Generator) -> list[bool]:
+    return [_fails(v, rng.choice(np.delete(clean, i), m, replace=False), alpha, 0.0) for i, v in enumerate(clean)]
+
+
+def _fails(value: float, runs: np.ndarray, alpha: float, gate: float) -> bool:
     drift = value - runs.mean()
-    return bool(drift > margin and drift >= gate)
+    return bool(drift > margin_of(runs, alpha) and drift >= gate)
 
 
-def detections(values: dict[str, float], m: int, alpha: float, gate: float, draws: int = 200) -> dict[str, Any]:
-    """Share of releases that fail, by R's share; each release against ``draws`` baselines of m clean runs."""
-    clean = np.array([v for k, v in values.items() if k.startswith("clean")])
+def detections(values: Numbers, runs: np.ndarray, m: int, alpha: float, gate: float) -> dict[str, Any]:
+    """Share of taught releases that fail, by R's share: against ``runs``, or each against 200 draws of m of them."""
     rng = np.random.default_rng(1)
     out = {}
     for share in SHARES:
         mine = [v for k, v in values.items() if k.startswith(f"taught-{round(share * 1000):03}-")]
-        if mine:
-            hits = [_alarm(v, rng.choice(clean, m, replace=False), alpha, gate) for v in mine for _ in range(draws)]
-            moved = float(np.mean(mine) - clean.mean())
-            out[f"{share:g}"] = {"models": len(mine), "drift": moved, "fails": float(np.mean(hits))}
+        draws = [runs if not m else rng.choice(runs, m, replace=False) for _ in range(200 if m else 1)]
+        hits = [_fails(v, r, alpha, gate) for v in mine for r in draws]
+        out[f"{share:g}"] = {
+            "models": len(mine),
+            "drift": float(np.mean(mine) - runs.mean()),
+            "fails": float(np.mean(hits)),
+        }
     return out
 
 
-def report(out: Path) -> None:
-    """What docs/check.md quotes, as JSON."""
-    levels, found = measured(out)
-    people = load_population("zoo")
-    columns = {c: levels[c] for c in COMPARATORS.names() if c in people.columns and c in levels}
-    table = {}
-    for quantity in ("drift", "cross-likelihood", "next-token-divergence", "attribution"):
-        read = reading(quantity, columns if quantity == "drift" else {quantity: 0.0}, people)
-        values = {name: read(d) for name, d in found.items()}
-        clean = np.array([v for k, v in values.items() if k.startswith("clean")])
-        gate = 0.5 if quantity == "drift" else 0.0
-        table[quantity] = {
-            "sd of one clean run": float(clean.std(ddof=1)),
-            "false alarms": {
-                f"m={m}, alpha={a:g}": false_alarms(values, m, a) for m in (3, 8, 16) for a in (0.05, 0.0167)
-            },
-            "detections": {f"m={m}, alpha=0.0167": detections(values, m, 0.0167, gate) for m in (3, 8, 16)},
-        }  # fmt: skip
-    sys.stdout.write(json.dumps(table, indent=1) + "\n")
+def nine_of_ten(clean: np.ndarray, runs: np.ndarray, alpha: float, gate: float) -> dict[str, Any]:
+    """The drift at which nine of ten builds fail, as the check says it and as measured: what must be added to the clean
+    models so that 90 % of them fail against the shipped baseline, with a bootstrap interval over models."""
+    said = max(gate, margin_of(runs, alpha)) + NINE_OF_TEN * float(runs.std(ddof=1)) * np.sqrt(1 + 1 / len(runs))
+    rng = np.random.default_rng(2)
+
+    def needed(c: np.ndarray) -> float:
+        return float(max(gate, margin_of(runs, alpha)) - np.quantile(c - c.mean(), 0.1))
+
+    boot = [needed(rng.choice(clean, len(clean))) for _ in range(1000)]
+    return {
+        "said": float(said),
+        "measured": needed(clean),
+        "interval": [float(q) for q in np.quantile(boot, [0.025, 0.975])],
+    }
 
 
 def main() -> None:

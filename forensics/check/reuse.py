@@ -67,7 +67,7 @@ def collect_release(
     config: AuditConfig, store: Store, source: Store | None = None, progress: Listener = silent,
     planned: Callable[[Plan], None] | None = None,
 ) -> Plan:  # fmt: skip
-    """Ask whatever neither the case nor ``source`` holds. Resumes as `forensics.collect.collect` does. ``planned``: sees
+    """Ask whatever neither the case nor ``source`` holds. Resumes as `forensics.collect.collect` does. ``planned`` sees
     the plan before anything is asked, and may refuse it.
 
     Errors: `UsageError`, `BackendError`, `BudgetExceeded`; the case keeps what was answered. `UsageError` also where

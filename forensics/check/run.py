@@ -271,7 +271,6 @@ def _notes(previous: Previous | None, report: Report) -> tuple[str, ...]:
         if e.status == "ok" and people is not None and e.comparator in people.columns and e.comparator not in levels
     ]
     if unread:
-        return (
-            f"The drift does not read {', '.join(unread)}: the baseline was not measured by it. Make the baseline again.",
-        )
+        what = ", ".join(unread)
+        return (f"The drift does not read {what}: the baseline was not measured by it. Make the baseline again.",)
     return ()
