@@ -117,8 +117,9 @@ def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Non
     from rich.text import Text
 
     drawn = Table(title=Text(printable(title), style="italic"), title_justify="left", header_style="bold")
-    for column in head:
-        drawn.add_column(column, overflow="fold")
+    for number, column in enumerate(head):
+        short = number == 0 and all(len(row[0]) <= 24 for row in rows)  # short names are not broken
+        drawn.add_column(column, overflow="fold", no_wrap=short)
     for row in rows:
         drawn.add_row(*(Text(printable(cell)) for cell in row))
     Console(highlight=False).print(drawn)
