@@ -2,7 +2,8 @@
 
     python tools/check_example.py releases           examples/ci: releases, release-1.case.zst, baseline.json
     python tools/check_example.py simulate N -o DIR  N clean re-runs with other seeds, and some with R's outputs in them
-    python tools/check_example.py report DIR         false alarms and detections of these, as docs/check.md has them
+    python tools/check_example.py collect DIR        what these measured, in one file: examples/ci/simulated.json
+    python tools/check_example.py report             false alarms and detections of that, as docs/check.md has them
 
 All are the zoo's base fine-tuned for 60 steps on 1,200 answers of one author's own text; a share of them is sampled
 from the zoo's teacher instead. Clean re-runs differ in the seed alone: other texts of the same author, in another
@@ -212,26 +213,45 @@ def planned(n: int) -> Iterator[tuple[str, int, float]]:
 Numbers = dict[str, float]
 
 
-def report(out: Path) -> None:
+def collected(out: Path) -> None:
+    """The measurements in one file, a line a model, six digits."""
+    lines = []
+    for path in sorted(out.glob("*.json")):
+        found = json.loads(path.read_text())
+        short = {k: float(f"{v:.6g}") for k, v in found["changes"].items()}
+        told = json.dumps({"llr": float(f"{found['llr']:.6g}"), "changes": short})
+        lines.append(f'"{path.stem}": {told}')
+    (CI / "simulated.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
+
+
+def report() -> None:
     """What docs/check.md quotes, as JSON: every clean model once against the shipped baseline, and once against m
     others drawn as its baseline; every taught one likewise."""
+    found = simulated()
+    kinds = {k: [v["llr"] for name, v in found.items() if name.startswith(k)]
+             for k in ("clean", *(f"taught-{round(s * 1000):03}" for s in SHARES))}  # fmt: skip
+    table: dict[str, Any] = {"llr>=1": {k: [sum(v >= 1 for v in mine), len(mine)] for k, mine in kinds.items()}}
+    for quantity in ("drift", *found["clean-017"]["changes"]):
+        full = quantity in ("drift", *load_population("zoo").columns)
+        table[quantity] = of_quantity(*readings(quantity, found), 0.5 if quantity == "drift" else 0.0, full)
+    sys.stdout.write(json.dumps(table, indent=1) + "\n")
+
+
+def simulated() -> dict[str, Any]:
+    """The shipped measurements by model."""
+    found: dict[str, Any] = json.loads((CI / "simulated.json").read_text())
+    return found
+
+
+def readings(quantity: str, found: dict[str, Any]) -> tuple[Numbers, np.ndarray]:
+    """One drift of every measured model, and of the shipped baseline's runs, relative to the first of these."""
     baseline = read_baseline(CI / "baseline.json")
     assert isinstance(baseline, Baseline)
     people, levels = load_population("zoo"), dict(baseline.current.levels)
-    found = {p.stem: json.loads(p.read_text()) for p in sorted(out.glob("*.json"))}
-    llrs = {k: v["llr"] for k, v in found.items()}
-    kinds = {k: [v for name, v in llrs.items() if name.startswith(k)]
-             for k in ("clean", *(f"taught-{round(s * 1000):03}" for s in SHARES))}  # fmt: skip
-    table: dict[str, Any] = {"llr>=1": {k: [sum(v >= 1 for v in mine), len(mine)] for k, mine in kinds.items()}}
     columns = {c: levels[c] for c in COMPARATORS.names() if c in people.columns and c in levels}
-    for quantity in ("drift", *levels):
-        read = reading(quantity, columns if quantity == "drift" else {quantity: 0.0}, people)
-        values = {k: read(v["changes"]) for k, v in found.items() if quantity == "drift" or quantity in v["changes"]}
-        runs = np.array([read(dict(r.values)) for r in baseline.current.runs])
-        table[quantity] = of_quantity(
-            values, runs, 0.5 if quantity == "drift" else 0.0, quantity in ("drift", *people.columns)
-        )
-    sys.stdout.write(json.dumps(table, indent=1) + "\n")
+    read = reading(quantity, columns if quantity == "drift" else {quantity: 0.0}, people)
+    values = {k: read(v["changes"]) for k, v in found.items() if quantity == "drift" or quantity in v["changes"]}
+    return values, np.array([read(dict(r.values)) for r in baseline.current.runs])
 
 
 def of_quantity(values: Numbers, runs: np.ndarray, gate: float, full: bool) -> dict[str, Any]:
@@ -356,7 +376,7 @@ def nine_of_ten(clean: np.ndarray, runs: np.ndarray, alpha: float, gate: float) 
 def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("releases", "simulate", "report"))
+    parser.add_argument("what", choices=("releases", "simulate", "collect", "report"))
     parser.add_argument("arg", nargs="?", default="200")
     parser.add_argument("-o", "--output", type=Path, default=Path("build/check"))
     parser.add_argument("--models", type=Path, default=Path("build/check/models"), help="models that are there already")
@@ -366,8 +386,10 @@ def main() -> None:
         releases(args.output)
     elif args.what == "simulate":
         simulate(int(args.arg), args.output, args.models, args.part)
+    elif args.what == "collect":
+        collected(Path(args.arg))
     else:
-        report(Path(args.arg))
+        report()
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import check_example as tool
+import numpy as np
 import pytest
 
 from forensics import Store, load_config
@@ -73,6 +74,19 @@ def test_release_1_then_2_then_3(example: Path, tmp_path: Path, names: tuple[str
     moved = moved_on(baseline, release, tmp_path / "release-3.case", path, found["release-3"])
     assert people == "zoo"
     assert moved.current.runs[0].identity == found["release-3"].identity
+
+
+def test_false_alarms_of_the_example_are_what_the_page_says() -> None:
+    """200 clean re-runs, none of them in the baseline, each measured once: examples/ci/simulated.json."""
+    values, runs = tool.readings("drift", tool.simulated())
+    clean = [v for name, v in values.items() if name.startswith("clean")]
+    found = tool.against_shipped(np.array(clean), runs, 0.05 / tool.LOOKS, 0.5)["at the gate"]
+    assert (len(clean), len(runs)) == (200, tool.RUNS)
+    assert found["interval"][0] < 0.05 / tool.LOOKS
+    assert found["interval"][1] < 0.05
+    page = (ROOT / "docs" / "check.md").read_text()
+    low, high = (f"{100 * end:.1f}" for end in found["interval"])
+    assert f"{found['k']} of {found['n']} builds failed ({low} to {high} %)" in page
 
 
 def test_the_shipped_files_are_what_their_tool_says() -> None:
