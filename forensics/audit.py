@@ -77,8 +77,10 @@ def judge(
     progress: Listener = silent,
     population: str | None = None,
     comparators: tuple[str, ...] | None = None,
+    sample: Sample | None = None,
 ) -> Report:
     """The right half: a stored case in, a report out. Population and comparators may differ from the stored plan's.
+    ``sample``: the case's, where the caller has gathered it already.
 
     Errors: `EvidenceError` if the case's hash chain is broken or it holds no plan.
     """
@@ -90,7 +92,7 @@ def judge(
     looks, stops = looks_of(store), stops_of(store)
     # What is judged: everything, unless the case stopped by its rule.
     look = looks.looks[stops[-1].look - 1] if looks is not None and stops else WHOLE
-    sample = upto(plan, gather(plan, store), look.lots)
+    sample = upto(plan, sample or gather(plan, store), look.lots)
     w = weigh(plan, store, sample, chosen, wanted, look, progress)
     fused = calibrate(w.scores, w.population) if w.population is not None else None
     return assemble(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from . import cli_attribute, cli_check, cli_custody, cli_fingerprint, cli_population, cli_suite
+from . import cli_attribute, cli_baseline, cli_check, cli_custody, cli_fingerprint, cli_population, cli_suite
 from .cli_custody import Manifest, Sign, check_manifest, write_manifest
 from .cli_exact import exact_app
 from .cli_output import (
@@ -44,7 +44,7 @@ app = typer.Typer(
 app.add_typer(zoo_app)
 app.add_typer(exact_app)
 app.add_typer(cli_fingerprint.app)
-app.add_typer(cli_check.baseline_app)
+app.add_typer(cli_baseline.app)
 
 Suspect = Annotated[
     str | None, typer.Option("--suspect", "-S", help="The suspect: provider/name, or a file of answers.")

@@ -1,4 +1,4 @@
-"""``forensics check`` and ``forensics baseline``: releases checked like tests. A part of the command."""
+"""``forensics check`` and ``forensics lint``: releases checked like tests. A part of the command."""
 
 from __future__ import annotations
 
@@ -18,16 +18,11 @@ from .errors import ForensicsError, UsageError
 if TYPE_CHECKING:
     from .check.config import CheckConfig
     from .check.gates import Gate
-    from .check.record import Baseline, CheckRecord
+    from .check.record import CheckRecord
     from .check.run import Previous
     from .config import AuditConfig
     from .record import Report
     from .store import Store
-
-baseline_app = typer.Typer(
-    name="baseline", no_args_is_help=True, rich_markup_mode=None,
-    help="What later releases are compared with: update, show, diff.",
-)  # fmt: skip
 
 Suspect = Annotated[str | None, typer.Option("--suspect", "-S", help="The release: provider/name.")]
 Reference = Annotated[str | None, typer.Option("--reference", "-R", help="The model it must not learn from.")]
@@ -71,6 +66,7 @@ def check(
         bool | None, typer.Option("--annotate/--no-annotate", help="One annotation on stderr (default: in Actions).")
     ] = None,
     output: Output = None, json: Json = False, inconclusive_ok: Inconclusive = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be asked, and ask nothing.")] = False,
     max_requests: Annotated[int | None, typer.Option("--max-requests", help="Stop (exit 4) before more.")] = None,
     population: Annotated[str | None, typer.Option("--population", help="auto, none, or a population's name.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of sampling and resampling.")] = None,
@@ -88,13 +84,15 @@ def check(
             raise UsageError(f"cannot write {path}: its directory does not exist")
     flags = {"suspect": suspect, "reference": reference, "controls": tuple(control or ()), "base": base,
              "suite": suite, "max_requests": max_requests, "population": population, "seed": seed}  # fmt: skip
+    baseline, source = baseline or _path(settings.baseline), reference_case or _path(settings.reference_case)
+    if dry_run:
+        return _dry_run(dataset, config, flags, baseline, source, json)
     key = _key(canary or _path(settings.canary), commitment or settings.commitment, sheet or _path(settings.sheet))
     try:
         if dataset is not None:
             made = _dataset(dataset, config, flags, gates, case, key, quiet)
         else:
-            files = (baseline or _path(settings.baseline), reference_case or _path(settings.reference_case), case)
-            made = _release(config, flags, gates, files, key, quiet)
+            made = _release(config, flags, gates, (baseline, source, case), key, quiet)
     except ForensicsError as error:
         if junit is not None:
             import reports.checked as view
@@ -171,6 +169,44 @@ def _release(
         return run(settings, gates, store=store, previous=previous, source=source, progress=progress, extra=extra)
 
 
+def _dry_run(
+    data: Path | None,
+    config: Path | None,
+    flags: dict[str, Any],
+    baseline: Path | None,
+    source: Path | None,
+    json: bool,
+) -> int:
+    from .check.reuse import taken_over
+    from .check.run import comparable
+    from .cli_output import dry_run_of
+    from .config import load_config
+    from .store import Store
+
+    if data is not None:
+        return _dry_run_of_data(data, config, flags, json)
+    settings = load_config(config, **flags)
+    with ExitStack() as stack:
+        previous = None if baseline is None else _previous(baseline, source, stack)
+        if previous is not None:
+            comparable(settings, previous)
+        held = None if previous is None else previous.case
+        if held is None and source is not None:
+            held = stack.enter_context(Store(source, must_exist=True))
+        return dry_run_of(settings, json, taken_over=() if held is None else taken_over(settings, held))
+
+
+def _dry_run_of_data(data: Path, config: Path | None, flags: dict[str, Any], json: bool) -> int:
+    from .answers import read_answers
+    from .check.dataset import suite_of
+    from .cli_output import dry_run_of
+
+    settings = _data_config(data, config, flags)
+    read = read_answers(data, skip_bad=settings.skip_bad)
+    recorded = [name for name, spec in settings.specs().items() if spec.provider == "file"]
+    return dry_run_of(settings, json, suite_of(read, settings.max_tokens), recorded)
+
+
 def _previous(path: Path, given: Path | None, stack: ExitStack) -> Previous:
     from .check.baseline import open_case, read_baseline
     from .check.record import Baseline
@@ -202,14 +238,19 @@ def _dataset(
     key: dict[str, Any] | None, quiet: bool,
 ) -> tuple[CheckRecord, Report]:  # fmt: skip
     from .check.dataset import check_dataset
-    from .config import load_config
     from .store import Store
+
+    settings = _data_config(data, config, flags)
+    with Store(case) as store, bars(quiet) as progress:
+        return check_dataset(data, settings, gates, store=store, key=key, progress=progress)
+
+
+def _data_config(data: Path, config: Path | None, flags: dict[str, Any]) -> AuditConfig:
+    from .config import load_config
 
     if flags["suspect"]:
         raise UsageError("--dataset is what is checked: drop --suspect")
-    settings = load_config(config, **flags | {"suspect": f"file/{data}"})
-    with Store(case) as store, bars(quiet) as progress:
-        return check_dataset(data, settings, gates, store=store, key=key, progress=progress)
+    return load_config(config, **flags | {"suspect": f"file/{data}"})
 
 
 def _default_case(settings: AuditConfig) -> Path:
@@ -289,141 +330,3 @@ def lint(
         if any(g.startswith("drift") for g in settings.gates) and settings.baseline is None:
             raise UsageError(f"{path}: [check] a drift is measured from a baseline, and none is named")
     return 0
-
-
-# -- baseline
-
-
-@baseline_app.command("update")
-@guarded
-def update(
-    path: Annotated[Path, typer.Argument(help="The baseline file to write.", metavar="BASELINE")],
-    case: Annotated[Path | None, typer.Option("--case", help="The case of the accepted release.")] = None,
-    run: Annotated[
-        list[Path] | None,
-        typer.Option("--run", help="The case of another clean run of that release (another seed); repeatable."),
-    ] = None,
-    record: Annotated[Path | None, typer.Option("--check", help="What a check wrote with --record.")] = None,
-    accept: Annotated[bool, typer.Option("--accept", help="Accept the release although no gate passed it.")] = False,
-    restart: Annotated[bool, typer.Option("--restart", help="Forget all releases and looks so far.")] = False,
-    alpha: Annotated[float | None, typer.Option("--alpha", help="False alarms over all looks (default 0.05).")] = None,
-    looks: Annotated[int | None, typer.Option("--looks", help="How many releases that is spread over.")] = None,
-    config: ConfigFile = None, quiet: Quiet = False,
-) -> int:  # fmt: skip
-    """Make a baseline from a release's case, or move it on by a check: --check spends the look, a pass accepts it."""
-    from .check.baseline import read_baseline
-    from .check.config import load_check
-    from .check.record import Baseline
-
-    settings = load_check(config)
-    old = None
-    if path.exists() and not restart:
-        read = read_baseline(path)
-        if not isinstance(read, Baseline):
-            raise UsageError(f"{path} is a report: name another file for the baseline")
-        old = read
-    if old is None:
-        if case is None:
-            raise UsageError("a new baseline starts from an accepted release: name its case with --case")
-        new = _first(case, run or [], path, settings.alpha if alpha is None else alpha, looks or settings.looks)
-    elif alpha is not None or looks is not None:
-        raise UsageError("alpha and looks are fixed when a baseline is made: --restart makes a new one")
-    elif record is None and case is None:
-        raise UsageError("say what is new: --check RECORD of a check, or --case CASE --accept")
-    else:
-        new = _next(old, path, case, run or [], record, accept)
-    save(path, new.to_json())
-    if not quiet:
-        say(f"wrote {path}: {new.current.runs[0].spec}, {len(new.current.runs)} run(s), {len(new.looks)} look(s) spent")
-    return 0
-
-
-def _first(case: Path, runs: Sequence[Path], path: Path, alpha: float, planned: int | None) -> Baseline:
-    from .check.baseline import new_baseline, release_of
-    from .store import Store
-
-    with ExitStack() as stack:
-        cases = [stack.enter_context(Store(p, must_exist=True)) for p in (case, *runs)]
-        release, conditions, people = release_of(cases)
-    return new_baseline(release, conditions, case, path, population=people, alpha=alpha, planned=planned)
-
-
-def _next(
-    old: Baseline, path: Path, case: Path | None, runs: Sequence[Path], record: Path | None, accept: bool
-) -> Baseline:
-    from .check.baseline import differs, moved_on, read_check, release_of, with_look
-    from .store import Store
-
-    check = None if record is None else read_check(record)
-    new = old if check is None else with_look(old, check)
-    if check is None and not accept:
-        raise UsageError("this release was not checked: check it first (--record, then --check), or pass --accept")
-    if check is not None and check.outcome != "pass" and not accept:
-        say(f"the check {check.outcome}: its look is spent, the baseline stays at {old.current.runs[0].spec}")
-        return new
-    where = case or (None if check is None or check.case is None else Path(check.case))
-    if where is None:
-        raise UsageError("the release's case was not kept: check it again with --case, and name that here")
-    with ExitStack() as stack:
-        cases = [stack.enter_context(Store(p, must_exist=True)) for p in (where, *runs)]
-        release, conditions, _ = release_of(cases)
-    why = differs(old.conditions, conditions)
-    if why is not None:
-        raise UsageError(f"{where} does not continue {path}: {why}")
-    if check is not None and release.runs[0].identity != check.identity:
-        raise UsageError(f"{where} is not the case that {record} is about")
-    return moved_on(new, release, where, path, check)
-
-
-@baseline_app.command("show")
-@guarded
-def show(
-    path: Annotated[Path, typer.Argument(help="The baseline file.", metavar="BASELINE")], json: Json = False
-) -> int:
-    """What a baseline holds, what it has spent, and what the next check will be able to see."""
-    from .check.show import facts, noise
-
-    b = _baseline(path)
-    if json:
-        sys.stdout.write(b.to_json())
-        return 0
-    table(f"baseline {path}", ("what", "value"), facts(b))
-    head = ("drift of", "one run's sd", "df", "noise margin at the next look", "9 of 10 builds fail at")
-    table("noise between clean runs", head, noise(b))
-    if b.looks:
-        rows = [(str(k.number), k.spec, k.identity[:8], f"{k.level:.3g}", k.outcome) for k in b.looks]
-        table("looks", ("look", "release", "identity", "level", "outcome"), rows)
-    return 0
-
-
-@baseline_app.command("diff")
-@guarded
-def diff(
-    first: Annotated[Path, typer.Argument(help="The earlier baseline.")],
-    second: Annotated[Path, typer.Argument(help="The later baseline.")],
-    json: Json = False,
-) -> int:
-    """In what two baselines differ."""
-    from .check.baseline import differences
-
-    rows = list(differences(_baseline(first), _baseline(second)))
-    if json:
-        from json import dumps
-
-        found = [{"what": what, "first": a, "second": b} for what, a, b in rows]
-        sys.stdout.write(dumps(found, indent=2, ensure_ascii=False) + "\n")
-    elif rows:
-        table("difference", ("what", str(first), str(second)), rows)
-    else:
-        say("no difference")
-    return 0
-
-
-def _baseline(path: Path) -> Baseline:
-    from .check.baseline import read_baseline
-    from .check.record import Baseline
-
-    found = read_baseline(path)
-    if not isinstance(found, Baseline):
-        raise UsageError(f"{path} is a report.json, not a baseline: forensics report shows it")
-    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +14,7 @@ from .errors import EvidenceError, UsageError
 
 if TYPE_CHECKING:
     from .config import AuditConfig
+    from .probes import Suite
     from .record import Report
 
 Output = Annotated[
@@ -116,20 +117,24 @@ def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Non
     from rich.text import Text
 
     drawn = Table(title=Text(printable(title), style="italic"), title_justify="left", header_style="bold")
-    for column in head:
-        drawn.add_column(column, overflow="fold")
+    for number, column in enumerate(head):
+        short = number == 0 and all(len(row[0]) <= 24 for row in rows)  # short names are not broken
+        drawn.add_column(column, overflow="fold", no_wrap=short)
     for row in rows:
         drawn.add_row(*(Text(printable(cell)) for cell in row))
     Console(highlight=False).print(drawn)
 
 
-def dry_run_of(config: AuditConfig, json: bool) -> int:
-    """What would be asked at most, by party: requests, tokens, and money if there is a price file."""
+def dry_run_of(config: AuditConfig, json: bool, suite: Suite | None = None, taken_over: Collection[str] = ()) -> int:
+    """What would be asked at most, by party: requests, tokens, and money if there is a price file. ``taken_over``:
+    parties whose answers another case holds."""
     from json import dumps
 
     from .collect import estimate
 
-    found = estimate(config)
+    found = estimate(config, suite)
+    for name in taken_over:
+        found["parties"][name] = dict.fromkeys(found["parties"][name], 0)
     if config.until is not None:
         from .sequential import expect
 

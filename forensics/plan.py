@@ -7,7 +7,7 @@ right half needs the case file alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -247,8 +247,9 @@ def stored_plan(store: Store) -> Plan:
     return plan
 
 
-def gather(plan: Plan, store: Store) -> Sample:
-    """The sample of a case: everything answered so far, aligned with the plan's requests. Errors: `EvidenceError`."""
+def gather(plan: Plan, store: Store, scorers: Collection[str] | None = None) -> Sample:
+    """The sample of a case: everything answered so far, aligned with the plan's requests; ``scorers``: only what these
+    have scored. Errors: `EvidenceError`."""
     if plan.party("suspect") is None or plan.party("reference") is None:
         raise EvidenceError(f"{store.path or 'the case'}: its plan names no suspect or no reference")
     units = tuple(Unit(r.item, r.probe, r.sample, r) for r in plan.requests)
@@ -256,6 +257,7 @@ def gather(plan: Plan, store: Store) -> Sample:
     likelihoods = {
         (scorer, author): _column(store, _spec(plan, scorer), requests)
         for scorer, authors in plan.scorings(store).items()
+        if scorers is None or scorer in scorers
         for author, requests in authors.items()
     }
     redraws = {r.item: r for r in plan.redraws()}

@@ -14,7 +14,7 @@ import hmac
 import secrets
 import sqlite3
 import zlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -164,6 +164,33 @@ class Store:
             self._count, self._head = entry.seq, entry.hash
         return [reply.completion for _, reply in pairs]
 
+    def take_over(self, other: Store, spec: ModelSpec, requests: Iterable[Request]) -> None:
+        """Keep what another case holds of a model's answers, byte by byte; what is answered here is left as it is.
+
+        Errors: `EvidenceError` if a body of the other case is not what its chain says.
+        """
+        self._db.execute("BEGIN IMMEDIATE")
+        kept = None
+        try:
+            for request in requests:
+                entry = other._find(spec, request)
+                if (
+                    entry is None
+                    or other.redacted(entry.raw)
+                    or other.redacted(entry.parsed)
+                    or self.has(spec, request)
+                ):
+                    continue
+                (raw, first), (parsed, second) = other._unpacked(entry.raw), other._unpacked(entry.parsed)
+                packed = {raw: first, parsed: second}  # packing them again would be most of the work
+                kept = self._append("answer", str(spec), request.digest, raw, parsed, entry.received_at, packed)
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+        if kept is not None:
+            self._count, self._head = kept.seq, kept.hash
+
     def note(self, kind: str, party: str, data: bytes, *, received_at: str = "") -> Entry:
         """Append something that is no answer: the configuration, a handshake, a remark."""
         self._db.execute("BEGIN IMMEDIATE")
@@ -176,23 +203,30 @@ class Store:
         self._count, self._head = entry.seq, entry.hash
         return entry
 
-    def _append(self, kind: str, party: str, request: str, raw: bytes, parsed: bytes, received_at: str) -> Entry:
+    def _append(
+        self, kind: str, party: str, request: str, raw: bytes, parsed: bytes, received_at: str,
+        packed: Mapping[bytes, bytes] | None = None,
+    ) -> Entry:  # fmt: skip
         # Inside one transaction the head is read back from the table, so that several appends chain to each other.
         last = self._db.execute("SELECT seq, hash FROM entry ORDER BY seq DESC LIMIT 1").fetchone()
         seq, head = (last[0] + 1, last[1]) if last else (1, GENESIS)
         asked = self._put(request.encode()) if request else ""
-        row = Entry(seq, kind, party, asked, self._put(raw), self._put(parsed), received_at, "")
+        known = packed or {}
+        row = Entry(seq, kind, party, asked, self._put(raw, known.get(raw)), self._put(parsed, known.get(parsed)),
+                    received_at, "")  # fmt: skip
         row = replace(row, hash=link(head, row))
         self._db.execute(
             "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?)", tuple(getattr(row, name) for name in Entry.__slots__)
         )
         return row
 
-    def _put(self, data: bytes) -> str:
+    def _put(self, data: bytes, packed: bytes | None = None) -> str:
         assert self._key is not None
         salt = hmac.digest(self._key, data, "sha256")
         digest = sha256(salt + data)
-        self._db.execute("INSERT OR IGNORE INTO body VALUES (?, ?, ?)", (digest, salt, zlib.compress(data, 6)))
+        self._db.execute(
+            "INSERT OR IGNORE INTO body VALUES (?, ?, ?)", (digest, salt, packed or zlib.compress(data, 6))
+        )
         return digest
 
     # -- reading
@@ -224,6 +258,9 @@ class Store:
 
     def body(self, digest: str) -> bytes:
         """Bytes by their digest. Errors: `EvidenceError` when they are missing, redacted or do not hash to it."""
+        return self._unpacked(digest)[0]
+
+    def _unpacked(self, digest: str) -> tuple[bytes, bytes]:
         row = self._db.execute("SELECT salt, data FROM body WHERE digest = ?", (digest,)).fetchone()
         if row is None:
             raise EvidenceError(f"{self.path or 'case'}: body {digest[:12]} is missing")
@@ -241,7 +278,7 @@ class Store:
             ) from error
         if sha256(salt + data) != digest:
             raise EvidenceError(f"{self.path or 'case'}: body {digest[:12]} was changed")
-        return data
+        return data, packed
 
     def read(self, cls: type[T], digest: str) -> T:
         """A body as what it stands for. Errors: `EvidenceError` when it is something else."""

@@ -58,8 +58,8 @@ def render_comparison(first: Report, second: Report, format: str) -> str:
     return compared.VIEWS[format](first, second)
 
 
-def schema() -> dict[str, Any]:
-    """JSON Schema of report.json, made from the dataclasses."""
+def schema(record: str = "report") -> dict[str, Any]:
+    """JSON Schema of report.json, or of a ``check``'s record, made from the dataclasses."""
     from . import machine
 
-    return machine.schema()
+    return machine.schema(record)

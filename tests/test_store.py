@@ -43,6 +43,22 @@ def test_what_went_in_comes_out_after_reopening(tmp_path: Path) -> None:
         assert len(store) == 6
 
 
+def test_answers_are_taken_over_byte_by_byte(tmp_path: Path) -> None:
+    with Store(tmp_path / "a.case") as one, Store(tmp_path / "b.case") as two:
+        one.answer(SPEC, [(ask("0"), reply(ask("0"))), (ask("1"), reply(ask("1"), "other"))])
+        one.answer(SPEC, [(ask("2"), reply(ask("2"), None, "error"))])
+        two.answer(SPEC, [(ask("1"), reply(ask("1"), "my own"))])
+        two.take_over(one, SPEC, [ask(str(i)) for i in range(4)])
+        two.take_over(one, SPEC, [ask("0")])
+        assert two.get(SPEC, ask("0")) == one.get(SPEC, ask("0"))
+        assert two.raw(SPEC, ask("0")) == one.raw(SPEC, ask("0"))
+        assert two.raw(SPEC, ask("1")) == b'{"raw": "my own"}'  # what is answered here stays
+        assert not two.has(SPEC, ask("2"))  # a failure is no answer
+        assert len(two) == 2
+        two.note("after", "", b"{}")  # the chain goes on from what was taken over
+        two.check()
+
+
 def test_failures_are_kept_and_asked_again() -> None:
     store = Store(None)
     store.answer(SPEC, [(ask("1"), reply(ask("1"), None, "error"))])

@@ -9,18 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
+from ..audit import CHECK_RESAMPLES, score_all
 from ..audit import conditions_of as audit_conditions
-from ..audit import score_all
 from ..comparators import COMPARATORS
 from ..comparators.base import quick
+from ..config import AuditConfig
 from ..errors import EvidenceError, UsageError
 from ..plan import Plan, gather, stored_plan
 from ..record import Report
 from ..serial import load
 from ..store import Store
 from ..threads import single_threaded
-from ..types import Sample, canonical, sha256
+from ..types import Request, Sample, Score, canonical, sha256
 from ..verdict.calibrate import shipped_populations
+from ..verdict.checks import as_suspect, fit_to_judge
 from ..verdict.combine import pick_population
 from .drift import changes
 from .record import SCHEMA_VERSION, Baseline, CheckRecord, Look, Release, Run, as_values
@@ -29,14 +31,18 @@ MAJOR = SCHEMA_VERSION.partition(".")[0]
 NAMES = ("suite", "suite_digest", "reference", "controls", "seed", "temperature", "max_tokens")
 
 
-def conditions_of(plan: Plan) -> dict[str, Any]:
+def conditions_of(config: AuditConfig, suite: str, digest: str) -> dict[str, Any]:
     """What two releases must have in common for their difference to say something."""
-    config = plan.config
     return {
-        "suite": plan.suite, "suite_digest": plan.suite_digest, "reference": config.reference,
+        "suite": suite, "suite_digest": digest, "reference": config.reference,
         "controls": list(config.controls), "seed": config.seed, "temperature": config.temperature,
         "max_tokens": config.max_tokens,
     }  # fmt: skip
+
+
+def conditions_of_plan(plan: Plan) -> dict[str, Any]:
+    """The same of a case."""
+    return conditions_of(plan.config, plan.suite, plan.suite_digest)
 
 
 def differs(expected: Mapping[str, Any], found: Mapping[str, Any]) -> str | None:
@@ -149,7 +155,7 @@ def release_of(cases: Sequence[Store]) -> tuple[Release, dict[str, Any], str | N
     plans = [stored_plan(case) for case in cases]
     first = gather(plans[0], cases[0])
     seed = plans[0].config.seed
-    scores = score_all(first, [quick(COMPARATORS.load(n)(), 2) for n in COMPARATORS.names()], seed)
+    scores = _as_judged(first, seed)
     levels = {s.comparator: s.value for s in scores if s.value is not None}
     if not levels:
         raise UsageError(
@@ -157,12 +163,12 @@ def release_of(cases: Sequence[Store]) -> tuple[Release, dict[str, Any], str | N
         )
     runs = [_run(plans[0], cases[0], dict.fromkeys(levels, 0.0))]
     for plan, case in zip(plans[1:], cases[1:], strict=True):
-        why = differs(conditions_of(plans[0]), conditions_of(plan))
+        why = differs(conditions_of_plan(plans[0]), conditions_of_plan(plan))
         if why is not None:
             raise UsageError(f"{case.path} is no run of the same release: {why.replace('this check', 'the run')}")
         sample = gather(plan, case)
         same_answers(sample, first, case)
-        moved = changes(sample, first, list(levels), seed)
+        moved = changes(sample, first, list(levels), seed, 2)
         runs.append(_run(plan, case, {n: c.value for n, c in moved.items() if c.value is not None}))
     names = [r.identity for r in runs]
     if len(set(names)) < len(names):
@@ -172,19 +178,33 @@ def release_of(cases: Sequence[Store]) -> tuple[Release, dict[str, Any], str | N
     wanted = plans[0].config.population
     people, _ = pick_population(shipped_populations(), wanted, audit_conditions(plans[0], first))
     named = wanted if wanted.endswith(".json") else None if people is None else people.name
-    return Release(tuple(runs), as_values(levels)), conditions_of(plans[0]), named
+    return Release(tuple(runs), as_values(levels)), conditions_of_plan(plans[0]), named
+
+
+def _as_judged(sample: Sample, seed: int) -> list[Score]:
+    """The scores that a report on this sample would show, without their intervals."""
+    chosen = [COMPARATORS.load(name)() for name in COMPARATORS.names()]
+    known = score_all(as_suspect(sample, sample.reference), [quick(c, CHECK_RESAMPLES) for c in chosen], seed)
+    return fit_to_judge(score_all(sample, [quick(c, 2) for c in chosen], seed), known)
 
 
 def _run(plan: Plan, case: Store, values: Mapping[str, float]) -> Run:
     return Run(plan.config.suspect, identity_of(plan, case), case.head, as_values(values))
 
 
+def same_requests(new: Sequence[Request], old: Sequence[Request], what: str) -> None:
+    """Errors: `UsageError` unless both were asked the same."""
+    if [r.digest for r in new] != [r.digest for r in old]:
+        families = sorted({r.probe for r in {*old} ^ {*new}})
+        raise UsageError(
+            f"{what} does not ask what the baseline's case did ({', '.join(families)}): the release offers more or "
+            "less than the one before (log-probs, system prompts), or the tool has changed; make a new baseline"
+        )
+
+
 def same_answers(new: Sample, old: Sample, case: Store) -> None:
     """Errors: `UsageError` unless both cases hold the same answers of the reference and the controls."""
-    if [u.request.digest for u in new.units] != [u.request.digest for u in old.units]:
-        raise UsageError(
-            f"{case.path or 'the case'} asked other things than the baseline's case: they can't be compared"
-        )
+    same_requests([u.request for u in new.units], [u.request for u in old.units], str(case.path or "the case"))
     for name, column in old.candidates.items():
         mine = new.candidates.get(name)
         told = [None if c is None else c.text for c in column]

@@ -56,14 +56,16 @@ class Noise:
     source: str
 
 
-def changes(new: Sample, old: Sample, comparators: Sequence[str], seed: int) -> dict[str, Change]:
+def changes(
+    new: Sample, old: Sample, comparators: Sequence[str], seed: int, resamples: int = RESAMPLES
+) -> dict[str, Change]:
     """The change of every comparator from ``old`` to ``new``: two releases, asked the same, with the same answers of
-    the reference and the controls (which is the caller's to see to)."""
+    the reference and the controls (which is the caller's to see to). ``resamples``: of the bootstrap over items."""
     first, second = _both(new, old)
     corrected = _corrected(first, second)
     out = {}
     for name in comparators:
-        comparator = quick(COMPARATORS.load(name)(), RESAMPLES)
+        comparator = quick(COMPARATORS.load(name)(), resamples)
         if name in CORRECTED:
             (score,) = score_all(corrected, [comparator], seed)
             out[name] = _change(score, None, comparator.unit)

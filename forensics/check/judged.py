@@ -88,5 +88,10 @@ def _style(gate: Gate, report: Report) -> GateResult:
     edge = dict(e.background.quantiles)["0.975"]
     ends = f"attribution {e.value:+.3g} {e.unit}, interval {e.interval[0]:+.3g} to {e.interval[1]:+.3g}"
     said = f"{ends}; controls in the reference's place reach {edge:+.3g}"
-    beyond = e.interval[0] > max(edge, 0.0)
-    return _result(gate, "fail" if e.value >= gate.threshold and beyond else "pass", e.value, e.interval, said)
+    failed = e.value >= gate.threshold and beyond_controls(e.interval, edge)
+    return _result(gate, "fail" if failed else "pass", e.value, e.interval, said)
+
+
+def beyond_controls(interval: tuple[float, float], edge: float) -> bool:
+    """Whether an attribution is more than controls in the reference's place reach (``edge``: 97.5 % of theirs)."""
+    return interval[0] > max(edge, 0.0)

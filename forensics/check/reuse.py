@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ..backends import open_backend
@@ -64,18 +64,22 @@ class Borrowed:
 
 
 def collect_release(
-    config: AuditConfig, store: Store, source: Store | None = None, progress: Listener = silent
-) -> Plan:
-    """Ask whatever neither the case nor ``source`` holds. Resumes as `forensics.collect.collect` does.
+    config: AuditConfig, store: Store, source: Store | None = None, progress: Listener = silent,
+    planned: Callable[[Plan], None] | None = None,
+) -> Plan:  # fmt: skip
+    """Ask whatever neither the case nor ``source`` holds. Resumes as `forensics.collect.collect` does. ``planned`` sees
+    the plan before anything is asked, and may refuse it.
 
     Errors: `UsageError`, `BackendError`, `BudgetExceeded`; the case keeps what was answered. `UsageError` also where
     the suspect's files are not those that the case was begun with: its answers would be of two checkpoints.
     """
-    return asyncio.run(_collect(config, store, source, progress, load_suite(config.suite)))
+    return asyncio.run(_collect(config, store, source, progress, planned))
 
 
-async def _collect(config: AuditConfig, store: Store, source: Store | None, progress: Listener, suite: Suite) -> Plan:
-    specs = config.specs()
+async def _collect(
+    config: AuditConfig, store: Store, source: Store | None, progress: Listener, planned: Callable[[Plan], None] | None
+) -> Plan:
+    specs, suite = config.specs(), load_suite(config.suite)
     shared = {} if source is None else _shared(stored_plan(source), config, suite)
     fix_protocol(store, config, suite.name, suite.digest)
     backends = {name: Borrowed(spec) if name in shared else open_backend(spec) for name, spec in specs.items()}
@@ -86,9 +90,12 @@ async def _collect(config: AuditConfig, store: Store, source: Store | None, prog
             _copy_handshake(store, source, spec)
         caps = {name: await handshake(backend, store) for name, backend in backends.items()}
         plan = make_plan(config, suite, [Party(n, specs[n], caps[n]) for n in specs])
+        if planned is not None:
+            planned(plan)
         save_plan(store, plan)
         for name, spec in shared.items():
-            _copy_answers(store, source, name, spec)
+            assert source is not None
+            store.take_over(source, spec, _asked(source, name))
         budget = Budget(config.max_requests, config.max_total_tokens)
         await fill(plan, backends, store, budget, progress, resumed - set(shared))
         compare_weights(plan, backends, store, progress)
@@ -96,6 +103,11 @@ async def _collect(config: AuditConfig, store: Store, source: Store | None, prog
     finally:
         for backend in backends.values():
             await backend.close()
+
+
+def taken_over(config: AuditConfig, source: Store) -> frozenset[str]:
+    """The parties that a check would not ask, because ``source`` holds their answers. Errors: `UsageError`."""
+    return frozenset(_shared(stored_plan(source), config, load_suite(config.suite)))
 
 
 def _shared(theirs: Plan, config: AuditConfig, suite: Suite) -> dict[str, ModelSpec]:
@@ -121,16 +133,6 @@ def _copy_handshake(store: Store, source: Store | None, spec: ModelSpec) -> None
     body = None if source is None else source.last("handshake", str(spec))
     if body is not None and store.last("handshake", str(spec)) is None:
         store.note("handshake", str(spec), body)
-
-
-def _copy_answers(store: Store, source: Store | None, name: str, spec: ModelSpec) -> None:
-    assert source is not None
-    pairs = []
-    for request in _asked(source, name):
-        done, raw = source.get(spec, request), source.raw(spec, request)
-        if done is not None and raw is not None and not store.has(spec, request):
-            pairs.append((request, Reply(done, raw)))
-    store.answer(spec, pairs)
 
 
 def _asked(source: Store, name: str) -> Iterator[Request]:

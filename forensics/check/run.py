@@ -8,21 +8,22 @@ report + drift -> one outcome a gate -> 0, 1 or 3
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..audit import judge
 from ..comparators import COMPARATORS
 from ..config import AuditConfig
 from ..errors import UsageError
-from ..plan import gather, stored_plan
+from ..plan import Plan, gather, stored_plan
+from ..probes import load_suite
 from ..record import Report, sig
 from ..recorded import import_files
 from ..store import Store
 from ..threads import single_threaded
-from ..types import Listener, silent
+from ..types import Listener, Sample, silent
 from ..verdict.calibrate import Population, load_population
-from .baseline import conditions_of, differs, identity_of, same_answers
+from .baseline import conditions_of, conditions_of_plan, differs, identity_of, same_answers, same_requests
 from .drift import Change, Reading, changes, changes_between, estimate, reading
 from .gates import EXIT, Gate, overall
 from .judged import judge_gate
@@ -58,7 +59,9 @@ def check(
     if all(spec.provider == "file" for spec in config.specs().values()):
         import_files(config, store, progress)
     else:
-        collect_release(config, store, source, progress)
+        if previous is not None:
+            comparable(config, previous)
+        collect_release(config, store, source, progress, lambda plan: _same_plan(plan, previous))
     if extra is not None:
         extra(store)
     return assess(store, gates, previous=previous, population=config.population, progress=progress)
@@ -72,16 +75,15 @@ def assess(
     """The right half: a stored case against the gates; asks nothing."""
     plan = stored_plan(store)
     if previous is not None:
-        why = differs(previous.baseline.conditions, conditions_of(plan))
-        if why is not None:
-            raise UsageError(f"{previous.file} can't be compared with: {why}")
-    report = judge(store, progress=progress, population=population)
+        _comparable(previous, conditions_of_plan(plan))
+    sample = gather(plan, store)
+    report = judge(store, progress=progress, population=population, sample=sample)
     identity = identity_of(plan, store)
     against = None if previous is None else _against(previous, identity)
     found: dict[str, Change] = {}
     drift: dict[str, DriftRecord] = {}
     if previous is not None and against is not None:
-        found = _changes(store, report, previous)
+        found = _changes(plan, sample, store, report, previous)
         people = _population(report)
         unmeasured = {e.comparator: e.reason for e in report.evidence if e.reason}
         level = against.level / max(1, sum(g.kind == "drift" for g in gates))  # several gates share the look's level
@@ -95,7 +97,7 @@ def assess(
         drift=tuple(drift.values()), baseline=against, case=None if store.path is None else str(store.path),
         identity=identity,
         report=report.digest, changes=as_values({n: c.value for n, c in found.items() if c.value is not None}),
-        notes=_notes(previous),
+        notes=_notes(previous, report),
     ), report  # fmt: skip
 
 
@@ -125,16 +127,43 @@ def _against(previous: Previous, identity: str) -> Against:
     return Against(previous.file, runs[0].spec, len(runs), number, level, b.alpha, b.planned)
 
 
-def _changes(store: Store, report: Report, previous: Previous) -> dict[str, Change]:
-    names = [e.comparator for e in report.evidence if e.status == "ok"]
+def comparable(config: AuditConfig, previous: Previous) -> None:
+    """What can be known before anything is asked. Errors: `UsageError` if a release that is audited like this could not
+    be compared with the previous one."""
+    suite = load_suite(config.suite)
+    _comparable(previous, conditions_of(config, suite.name, suite.digest))
+
+
+def _comparable(previous: Previous, conditions: Mapping[str, Any]) -> None:
+    why = differs(previous.baseline.conditions, conditions)
+    if why is not None:
+        raise UsageError(f"{previous.file} can't be compared with: {why}")
+
+
+def _same_plan(plan: Plan, previous: Previous | None) -> None:
+    if previous is not None and previous.case is not None:
+        same_requests(plan.requests, stored_plan(previous.case).requests, "this check")
+
+
+def _changes(plan: Plan, new: Sample, store: Store, report: Report, previous: Previous) -> dict[str, Change]:
+    """The change of every comparator that the previous release was measured by; without a value where the new one could
+    not be."""
     known = dict(previous.baseline.current.levels)
+    evidence = {e.comparator: e for e in report.evidence}
+    good = [name for name in known if name in evidence and evidence[name].status == "ok"]
+    gone = {name: Change(name, None, unit=evidence[name].unit, reason=evidence[name].reason or "not measured")
+            if name in evidence else Change(name, None, reason="this installation has no such comparator")
+            for name in known if name not in good}  # fmt: skip
     if previous.report is not None:
-        return changes_between(report, previous.report)
+        moved = changes_between(report, previous.report)
+        return {**{name: moved[name] for name in good}, **gone}
     assert previous.case is not None
-    plan, old = stored_plan(store), stored_plan(previous.case)
-    new_sample, old_sample = gather(plan, store), gather(old, previous.case)
-    same_answers(new_sample, old_sample, store)
-    return changes(new_sample, old_sample, [n for n in names if n in known], plan.config.seed)
+    old = gather(stored_plan(previous.case), previous.case, ("suspect",))
+    same_answers(new, old, store)
+    # What the others scored is the same answers by the same models: read once.
+    others = {key: column for key, column in new.likelihoods.items() if key[0] != "suspect"}
+    old = replace(old, likelihoods={**others, **old.likelihoods})
+    return {**changes(new, old, good, plan.config.seed), **gone}
 
 
 def _population(report: Report) -> Population | None:
@@ -146,10 +175,9 @@ def _population(report: Report) -> Population | None:
 
 
 def _quantities(gates: Sequence[Gate], found: Mapping[str, Change]) -> list[str]:
-    """What is shown: the drift, and that of every comparator; gated ones even where they could not be measured."""
+    """What is shown: the drift, and that of every comparator that was measured on the previous release or is gated."""
     gated = [_name(g) for g in gates if g.kind == "drift"]
-    names = [n for n in COMPARATORS.names() if n in found and found[n].value is not None]
-    return list(dict.fromkeys(["drift", *gated, *names]))
+    return list(dict.fromkeys(["drift", *gated, *found]))
 
 
 def _name(gate: Gate) -> str:
@@ -202,8 +230,10 @@ def _read_by(
         return {quantity: levels[quantity]} if change.value is not None else change.reason
     if population is None:
         return "no population speaks about this case, so there is no llr that could have moved; gate drift.COMPARATOR"
-    good = [c for c, x in found.items() if x.value is not None]
-    columns = tuple(c for c in COMPARATORS.names() if c in population.columns and c in good and c in levels)
+    columns = tuple(c for c in COMPARATORS.names() if c in population.columns and c in levels)
+    gone = next((c for c in columns if found[c].value is None), None)
+    if gone is not None:
+        return f"the llr reads {gone}, which the previous release has and this one does not: {found[gone].reason}"
     if not columns or not population.through(columns).usable:
         return "too few of the population's comparators were measured on both releases"
     return {c: levels[c] for c in columns}
@@ -226,7 +256,7 @@ def history(baseline: Baseline, read: Reading, needs: set[str]) -> tuple[float, 
     return squares, df
 
 
-def _notes(previous: Previous | None) -> tuple[str, ...]:
+def _notes(previous: Previous | None, report: Report) -> tuple[str, ...]:
     if previous is None:
         return ("No baseline: this is a one-off audit, and says nothing about what the release has changed.",)
     if previous.report is not None:
@@ -234,4 +264,13 @@ def _notes(previous: Previous | None) -> tuple[str, ...]:
             "The baseline is a report without its case: levels are compared, not answers, so the previous release is "
             "not taken off item by item, and no look is kept; forensics baseline update makes a baseline that does.",
         )
+    levels, people = dict(previous.baseline.current.levels), _population(report)
+    unread = [
+        e.comparator
+        for e in report.evidence
+        if e.status == "ok" and people is not None and e.comparator in people.columns and e.comparator not in levels
+    ]
+    if unread:
+        what = ", ".join(unread)
+        return (f"The drift does not read {what}: the baseline was not measured by it. Make the baseline again.",)
     return ()

@@ -18,6 +18,7 @@ from ..threads import single_threaded
 from ..types import WIRE, LikelihoodRatio, Score
 from .bounds import Rated, elub, size_bounds
 from .conditions import differs, malformed
+from .refit import refits, resampled_weights
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int_]
@@ -385,16 +386,11 @@ class Calibration:
         population happens to hold (each refit draws them again with replacement).
         """
         low, high = self.bounds
-        groups = sorted(set(self.table.lineage))
-        index = {g: np.flatnonzero(np.asarray(self.table.lineage) == g) for g in groups}
-        draws = []
-        for b in range(RESAMPLES):
-            chosen = [groups[int(k)] for k in rng.choice(len(groups), size=len(groups))]
-            # A lineage drawn twice is two lineages of the resampled world.
-            names = [f"{i}" for i, g in enumerate(chosen) for _ in index[g]]
-            fusion = self.table.rows(np.concatenate([index[g] for g in chosen]), names).fit(self.strength)
-            if fusion is not None:
-                draws.append(float(fusion.llr(replicates[b % len(replicates)][None])[0]))
+        t, n = self.table, len(set(self.table.lineage))
+        counts = np.array([np.bincount(rng.choice(n, size=n), minlength=n) for _ in range(RESAMPLES)])
+        weights = resampled_weights(counts, t.label, t.lineage, t.group)
+        drawn = np.flatnonzero(weights.any(axis=1))  # the others hold one hypothesis only
+        draws = refits(t.x, t.label, weights[drawn], self.strength).llr(replicates[drawn % len(replicates)])
         point = self.point(values)
         ends = np.clip(np.quantile(draws, [0.025, 0.975]), low, high)
         interval = (min(float(ends[0]), point), max(float(ends[1]), point))

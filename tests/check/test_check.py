@@ -157,7 +157,7 @@ def test_other_conditions_are_refused(lab: Path, tmp_path: Path) -> None:
     with previous(lab) as p, pytest.raises(UsageError, match="suite"):
         check(config, parse_gates(GATES), store=Store(None), previous=p)
     config = AuditConfig(clean(6), "toy/other", CONTROLS, suite=str(lab / "small.jsonl"))
-    with previous(lab) as p, pytest.raises(UsageError, match="is about toy/ref, not toy/other"):
+    with previous(lab) as p, pytest.raises(UsageError, match="its reference is toy/ref, this check's toy/other"):
         check(config, parse_gates(GATES), store=Store(None), previous=p)
     with previous(lab) as p:
         b = replace(p, baseline=replace(p.baseline, conditions={**p.baseline.conditions, "suite_digest": "other"}))
@@ -308,8 +308,10 @@ class Dying(BaseHTTPRequestHandler):
     """An OpenAI-compatible server that answers so many requests and then only errors."""
 
     left = 0
+    asked = 0
 
     def do_POST(self) -> None:
+        type(self).asked += 1
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if "messages" not in body:  # no raw prompts here
             self.do_GET()
@@ -338,12 +340,48 @@ class Dying(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.mark.slow
-def test_an_endpoint_that_dies_in_the_middle_is_resumed(lab: Path, tmp_path: Path) -> None:
+@contextmanager
+def serving() -> Iterator[str]:
+    """The spec of a model behind a `Dying` server."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Dying)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        spec = f"api/lab/m?base_url=http://127.0.0.1:{server.server_port}/v1&retries=0"
+        yield f"api/lab/m?base_url=http://127.0.0.1:{server.server_port}/v1&retries=0"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_release_that_offers_less_is_refused_before_it_is_asked(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The baseline's toys list next tokens, this server does not: its audit would ask other things."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    Dying.left, Dying.asked = 10_000, 0
+    with serving() as spec, previous(lab) as p:
+        config = AuditConfig(spec, "toy/ref", CONTROLS, suite=str(lab / "small.jsonl"))
+        with pytest.raises(UsageError, match="does not ask what the baseline's"):
+            check(config, parse_gates(GATES), store=Store(None), previous=p)
+    assert 0 < Dying.asked < 15  # the handshake; the suite has 40 items
+
+
+def test_a_dry_run_asks_the_release_alone(lab: Path, tmp_path: Path) -> None:
+    for name in ("small.jsonl", "forensics.toml", "baseline.json", "run1.case"):
+        (tmp_path / name).write_bytes((lab / name).read_bytes())
+    found = run("check", "--config", "forensics.toml", "-S", clean(6), "--dry-run", "--json", cwd=tmp_path)
+    assert found.returncode == 0, found.stderr
+    parties = json.loads(found.stdout)["parties"]
+    assert parties["suspect"]["requests"] >= 40
+    assert all(not any(row.values()) for name, row in parties.items() if name != "suspect")
+    assert len(list(tmp_path.iterdir())) == 4  # no case was begun
+    (tmp_path / "data.jsonl").write_text('{"prompt": "a", "response": "b"}\n{"prompt": "c", "response": "d"}\n')
+    found = run("check", "--dataset", "data.jsonl", "-R", "toy/ref", "-C", "toy/ann", "-C", "toy/bob", "--dry-run",
+                "--json", cwd=tmp_path)  # fmt: skip
+    assert {n: p["requests"] > 0 for n, p in json.loads(found.stdout)["parties"].items()} == {
+        "suspect": False, "reference": True, "ann": True, "bob": True}  # fmt: skip
+
+
+@pytest.mark.slow
+def test_an_endpoint_that_dies_in_the_middle_is_resumed(lab: Path, tmp_path: Path) -> None:
+    with serving() as spec:
         case = str(tmp_path / "r.case")
         plain = tmp_path / "plain.toml"  # a server without logits can't be compared with the baseline's toys
         text = (lab / "forensics.toml").read_text().split("[check]")[0]
@@ -363,9 +401,6 @@ def test_an_endpoint_that_dies_in_the_middle_is_resumed(lab: Path, tmp_path: Pat
         assert done.returncode == 3, done.stderr
         assert 10_000 - Dying.left < 60  # what was answered is not asked again
         assert JUnitXml.fromfile(str(tmp_path / "j.xml")).skipped == 1
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def test_another_checkpoint_under_the_same_name_is_refused(lab: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from forensics import Store
 from forensics.check.baseline import read_baseline
 from forensics.check.drift import Change, changes, clean_noise, estimate, placebo, reading
 from forensics.check.record import Baseline, Release, Run
-from forensics.check.run import history
+from forensics.check.run import _drift, history
 from forensics.plan import gather, stored_plan
 from forensics.verdict.calibrate import load_population
 
@@ -138,3 +138,19 @@ def test_the_labs_baseline_holds_five_runs(lab: Path) -> None:
     assert len(b.current.runs) == 5
     assert set(dict(b.current.runs[0].values).values()) == {0.0}
     assert len({r.identity for r in b.current.runs}) == 5
+
+
+def test_a_comparator_that_the_llr_reads_and_the_release_lacks_leaves_the_drift_open() -> None:
+    """The others alone would be another quantity, and a release could hide what moved by not offering it."""
+    zoo = load_population("zoo")
+    found = {c: Change(c, 0.1, (0.0, 0.1), (0.0, 0.1), 40) for c in zoo.columns}
+    levels = tuple((c, 0.0) for c in zoo.columns)
+    run = Run("toy/a", "i", "", levels)
+    b = Baseline("1.0", "forensics-baseline", {}, 0.05, None, None, "zoo", (Release((run, run, run), levels),))
+    assert _drift("drift", found, b, zoo, 0.05, 0.5, {}).value is not None
+    gone = {**found, "cross-likelihood": Change("cross-likelihood", None, reason="it can't score")}
+    made = _drift("drift", gone, b, zoo, 0.05, 0.5, {})
+    assert made.value is None
+    assert made.reason.startswith("the llr reads cross-likelihood, ")
+    assert made.reason.endswith("it can't score")
+    assert _drift("cross-likelihood", gone, b, zoo, 0.05, 0.5, {}).reason == "it can't score"

@@ -7,8 +7,9 @@ import shutil
 import time
 from pathlib import Path
 
+import check_example as tool
+import numpy as np
 import pytest
-import zstandard
 
 from forensics import Store, load_config
 from forensics.check.baseline import moved_on, open_case, read_baseline, release_of, with_look
@@ -28,8 +29,7 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """examples/ci with its case unpacked."""
     home = tmp_path_factory.mktemp("ci")
     shutil.copytree(CI, home, dirs_exist_ok=True)
-    packed = (home / "release-1.case.zst").read_bytes()
-    (home / "release-1.case").write_bytes(zstandard.ZstdDecompressor().decompress(packed, max_output_size=1 << 24))
+    tool.unpacked(home)
     return home
 
 
@@ -64,6 +64,11 @@ def test_release_1_then_2_then_3(example: Path, tmp_path: Path, names: tuple[str
     assert outcomes["release-3"] == [("llr>=1", "pass"), ("drift>=0.5", "pass")]
     assert [look.number for look in baseline.looks] == list(range(1, len(names) + 1))
     assert sum(look.level for look in baseline.looks) == pytest.approx(0.05 * len(names) / 3)
+    if "release-2-25" in names:  # the simulation behind docs/check.md measures what a check does
+        measured = tool.Measure(example / "release-1.case")(f"zoo/release-3?from={example / 'releases'}")
+        checked = found["release-3"]
+        assert {n: measured["changes"][n] for n, _ in checked.changes} == pytest.approx(dict(checked.changes), rel=1e-5)
+        assert measured["llr"] == pytest.approx(checked.verdict.llr, rel=1e-5)
     with Store(tmp_path / "release-3.case", must_exist=True) as case:
         release, _, people = release_of([case])
     moved = moved_on(baseline, release, tmp_path / "release-3.case", path, found["release-3"])
@@ -71,9 +76,20 @@ def test_release_1_then_2_then_3(example: Path, tmp_path: Path, names: tuple[str
     assert moved.current.runs[0].identity == found["release-3"].identity
 
 
-def test_the_shipped_files_are_what_their_tool_says() -> None:
+def test_false_alarms_of_the_example_are_what_the_page_says() -> None:
+    """200 clean re-runs, none of them in the baseline, each measured once: examples/ci/simulated.json."""
+    values, runs = tool.readings("drift", tool.simulated())
+    clean = [v for name, v in values.items() if name.startswith("clean")]
+    found = tool.against_shipped(np.array(clean), runs, 0.05 / tool.LOOKS, 0.5)["at the gate"]
+    assert (len(clean), len(runs)) == (200, tool.RUNS)
+    assert found["interval"][0] < 0.05 / tool.LOOKS
+    assert found["interval"][1] < 0.05
+    page = (ROOT / "docs" / "check.md").read_text()
+    low, high = (f"{100 * end:.1f}" for end in found["interval"])
+    assert f"{found['k']} of {found['n']} builds failed ({low} to {high} %)" in page
 
-    import check_example as tool
+
+def test_the_shipped_files_are_what_their_tool_says() -> None:
 
     for name, (seed, share) in tool.SHIPPED.items():
         note = json.loads((CI / "releases" / name / "recipe.json").read_text())["recipe"]
@@ -83,5 +99,5 @@ def test_the_shipped_files_are_what_their_tool_says() -> None:
     b = read_baseline(CI / "baseline.json")
     assert isinstance(b, Baseline)
     assert (len(b.current.runs), b.planned) == (tool.RUNS, tool.LOOKS)
-    # The case holds the alternatives of every scored token.
-    assert sum(p.stat().st_size for p in CI.rglob("*") if p.is_file()) < 10_000_000
+    # Three releases of a megabyte, and a case that holds the alternatives of every scored token.
+    assert sum(p.stat().st_size for p in CI.rglob("*") if p.is_file()) < 7_000_000
