@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from itertools import product
 from typing import Any
 
@@ -10,19 +11,35 @@ import numpy as np
 import pytest
 
 from forensics.errors import UsageError
-from forensics.exact.watermark import count, judge, ngram_counts, scheme, weighted, weighted_tail, width
+from forensics.exact.watermark import count, judge, ngram_counts, scheme, tails, weighted, weighted_tail, width
 
 KGW = {"greenlist_ratio": 0.25, "bias": 2.0, "hashing_key": 15485863}
 SYNTHID = {"ngram_len": 3, "keys": [654, 400, 836, 123, 340]}
 VOCAB = 300
 
 
-def test_schemes_and_bad_keys() -> None:
+def test_schemes() -> None:
     assert [(scheme(c), width(c)) for c in (KGW, SYNTHID)] == [("kgw", 2), ("synthid", 3)]
     assert width({**KGW, "seeding_scheme": "selfhash", "context_width": 4}) == 4
-    for bad in ({}, {"keys": [], "ngram_len": 3}, {"keys": ["a"], "ngram_len": 3}, {**KGW, "greenlist_ratio": 1.5}):
-        with pytest.raises(UsageError):
-            scheme(bad)
+
+
+@pytest.mark.parametrize("bad", [
+    {}, {"keys": [], "ngram_len": 3}, {"keys": ["a"], "ngram_len": 3}, {"keys": [1]}, {**SYNTHID, "ngram_len": 1},
+    {**SYNTHID, "ngram_len": 10**9}, {**SYNTHID, "keys": [2**70]}, {**SYNTHID, "keys": [True]},
+    {**SYNTHID, "sampling_table_size": 10**12}, {**SYNTHID, "sampling_table_size": 0}, {**KGW, "greenlist_ratio": 1.5},
+    {**KGW, "greenlist_ratio": True}, {**KGW, "hashing_key": 0}, {**KGW, "hashing_key": "7"},
+    {**KGW, "hashing_key": 10**30}, {**KGW, "seeding_scheme": "foo"}, {**KGW, "seeding_scheme": ["lefthash"]},
+    {**KGW, "context_width": "x"}, {**KGW, "context_width": 0},
+], ids=str)  # fmt: skip
+def test_bad_keys(bad: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        scheme(bad)
+
+
+def test_a_key_without_green_tokens() -> None:
+    pytest.importorskip("torch")
+    with pytest.raises(UsageError, match="green and red"):
+        count(np.array([[1, 2]]), np.array([1]), {**KGW, "greenlist_ratio": 0.001}, VOCAB, 0, 1)
 
 
 def test_pairs_whose_context_stood_in_the_prompt_do_not_count() -> None:
@@ -76,7 +93,8 @@ def test_colours_are_the_librarys_own() -> None:
     )
     ngrams, weight = weighted(ngram_counts([[]], [ids.tolist()], 3), [], 10**6, 0)
     ours = count(ngrams, weight, SYNTHID, VOCAB, 0, 7)
-    assert ours["levels"][0][2] == int(made.compute_g_values(torch.tensor(ids)[None]).sum())
+    layers = made.compute_g_values(torch.tensor(ids)[None])[0].sum(0).tolist()
+    assert ours["levels"] == [[w, len(ngrams), hits] for w, hits in zip((1, 3, 6, 8, 10), layers[::-1], strict=True)]
     assert len(ours["dummies"]) == 7
 
 
@@ -86,7 +104,7 @@ def text(rng: np.random.Generator, key: dict[str, Any] | None, n: int = 1500) ->
     if key is not None:
         from forensics.exact.watermark import _kgw
 
-        green = next(_kgw(pairs, key, VOCAB, rng, 0)[2])
+        green = next(_kgw(pairs, key, VOCAB, rng, 0)[2])[:, 0]
         keep = (green == 1) | (rng.random(n) < 0.6)
         pairs = pairs[keep]
     return Counter(map(tuple, pairs.tolist()))
@@ -95,18 +113,22 @@ def text(rng: np.random.Generator, key: dict[str, Any] | None, n: int = 1500) ->
 def test_marked_text_is_found_and_unmarked_text_is_not() -> None:
     pytest.importorskip("torch")
     rng = np.random.default_rng(1)
-    marked = judge({"key": "k", **count(*weighted(text(rng, KGW), [], 10**6, 0), KGW, VOCAB, 0, 100)})
+    marked = judge({"key": "k", "form": "text", **count(*weighted(text(rng, KGW), [], 10**6, 0), KGW, VOCAB, 0, 100)})
     assert marked.p is not None
     assert marked.e is not None
     assert marked.p < 1e-6
     assert marked.e > 1e4
     assert "rank among 100 dummy keys p 0.0099" in marked.finding
-    plain = judge({"key": "k", **count(*weighted(text(rng, None), [], 10**6, 0), KGW, VOCAB, 0, 100)})
+    plain = judge({"key": "k", "form": "text", **count(*weighted(text(rng, None), [], 10**6, 0), KGW, VOCAB, 0, 100)})
     assert plain.p is not None
     assert plain.p > 0.01
     assert "would have been detected" in plain.power
     wrong = judge(
-        {"key": "k", **count(*weighted(text(rng, {**KGW, "hashing_key": 7}), [], 10**6, 0), KGW, VOCAB, 0, 100)}
+        {
+            "key": "k",
+            "form": "text",
+            **count(*weighted(text(rng, {**KGW, "hashing_key": 7}), [], 10**6, 0), KGW, VOCAB, 0, 100),
+        }
     )
     assert wrong.p is not None
     assert wrong.p > 0.01
@@ -115,22 +137,35 @@ def test_marked_text_is_found_and_unmarked_text_is_not() -> None:
 def test_where_dummy_keys_disagree_only_the_rank_counts() -> None:
     rng = np.random.default_rng(2)
     wild = (250 + 60 * rng.normal(size=500)).round().astype(int).tolist()  # pairs that hang together
-    found = judge({"key": "k", "levels": [[1, 1000, 330]], "gamma": 0.25, "pairs": 1000, "dummies": wild})
+    found = judge(
+        {"key": "k", "form": "text", "levels": [[1, 1000, 330]], "gamma": 0.25, "pairs": 1000, "dummies": wild}
+    )
     assert found.p == (1 + sum(d >= 330 for d in wild)) / 501
     assert found.e is None
     assert "only the rank counts" in found.finding
 
 
 def test_too_few_pairs() -> None:
-    assert judge({"key": "k", **count(*weighted(Counter(), [], 9, 0), KGW, VOCAB, 0, 9)}).status == "insufficient"
+    assert (
+        judge({"key": "k", "form": "text", **count(*weighted(Counter(), [], 9, 0), KGW, VOCAB, 0, 9)}).status
+        == "insufficient"
+    )
+
+
+def test_all_tails_at_once_are_the_same() -> None:
+    weight, trials, totals = np.array([-3, 1, 5]), np.array([40, 90, 20]), np.array([-20, 0, 17, 40, 60])
+    one = [weighted_tail(weight, trials, 0.25, int(t)) for t in totals]
+    assert tails(weight, trials, 0.25, totals) == pytest.approx(one, rel=1e-9)
 
 
 @pytest.mark.parametrize("keys", [150, pytest.param(2000, marks=pytest.mark.statistical)])
 @pytest.mark.parametrize("config", [KGW, SYNTHID], ids=["kgw", "synthid"])
-def test_wrong_keys_give_uniform_p(config: dict[str, Any], keys: int) -> None:
+def test_wrong_keys_give_uniform_p(
+    config: dict[str, Any], keys: int, record_property: Callable[[str, object], None]
+) -> None:
     """Every dummy key is a null: its analytic p among them all. With weights from a contrast, as in use."""
     pytest.importorskip("torch")
-    from scipy.stats import kstest
+    from scipy.stats import binom, kstest
 
     rng = np.random.default_rng(3)
     size = width(config)
@@ -139,12 +174,12 @@ def test_wrong_keys_give_uniform_p(config: dict[str, Any], keys: int) -> None:
         zipf = rng.zipf(1.3, (3000, size)) % (VOCAB - 1) + 1
         return Counter(map(tuple, zipf.tolist()))
 
-    ngrams, weight = weighted(writer(), [writer()], 10**6, 0)
-    found = count(ngrams, weight, config, VOCAB, 0, keys)
-    levels = np.array(found["levels"])
-    ps = np.array([weighted_tail(levels[:, 0], levels[:, 1], found["gamma"], t) for t in found["dummies"]])
+    found = count(*weighted(writer(), [writer()], 10**6, 0), config, VOCAB, 0, keys)
+    weight, trials, _ = np.array(found["levels"]).T
+    ps = tails(weight, trials, found["gamma"], np.array(found["dummies"]))
     for level in (0.05, 0.01):
-        assert (ps <= level).mean() <= level + 3 * np.sqrt(level * (1 - level) / keys)
+        record_property(f"rejected at {level}", (ps <= level).mean())
+        assert (ps <= level).sum() <= binom.ppf(1 - 1e-4, keys, level)
     assert kstest(ps, "uniform").pvalue > 1e-3
     ranks = np.array([(1 + (np.array(found["dummies"]) >= t).sum()) / (1 + keys) for t in found["dummies"]])
     assert np.abs(ranks - ps).max() < 3 / np.sqrt(keys)
