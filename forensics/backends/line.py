@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
@@ -39,8 +39,8 @@ class Line(httpx2.AsyncBaseTransport):
     """One connection, opened when it is needed: one request at a time, and its answer read to the end before the next.
     No time limit but that of connecting: whoever asks sets one for the whole answer.
 
-    An answer to which nothing was received after its question was sent is marked ``stale`` in the extensions: the server
-    had answered an earlier question twice.
+    An answer of which nothing came in after its question was sent is marked ``stale`` in the extensions: the server had
+    answered an earlier question twice.
     """
 
     def __init__(self, pool: httpcore2.AsyncConnectionPool, url: str, timeout: float) -> None:
@@ -93,8 +93,10 @@ class _Body(httpx2.AsyncByteStream):
         self._answer = answer
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        stream = self._answer.stream
+        assert isinstance(stream, AsyncIterable)
         try:
-            async for chunk in self._answer.aiter_stream():
+            async for chunk in stream:
                 yield chunk
         except ERRORS as error:
             raise _ours(error) from error

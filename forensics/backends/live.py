@@ -173,7 +173,7 @@ class LiveBackend:
             return _failed(request, str(error) if status == 200 else f"HTTP {status}: {error}", raw, now)
         if status != 200 and done.error is None:
             return _failed(request, f"HTTP {status} with an answer in it", raw, now)
-        return Reply(replace(done, error=self._wire.hide(done.error) if done.error else None), raw)
+        return Reply(replace(done, error=self._wire.hide(done.error)) if done.error else done, raw)
 
 
 def _failed(request: Request, why: str, raw: bytes = b"", at: str | None = None) -> Reply:

@@ -29,8 +29,12 @@ SILENCES = 3  # requests in a row that came to nothing: then the server counts a
 RECENT = 4096  # answers that are remembered to notice a second copy
 FAILURES = 20  # the same where it says itself that something broke: that may be the request's fault
 PATIENCE = 24  # "too many requests" that one request takes while others are answered
-PLAIN = {"Accept": "*/*", "Accept-Encoding": "identity", "Content-Type": "application/json",
-         "User-Agent": f"python-httpx2/{httpx2.__version__}"}  # as everybody's requests: nothing says audit
+PLAIN = {
+    "Accept": "*/*",
+    "Accept-Encoding": "identity",
+    "Content-Type": "application/json",
+    "User-Agent": f"python-httpx2/{httpx2.__version__}",
+}  # as everybody's requests: nothing says audit
 NEVER_AGAIN = (400, 401, 403, 404, 422)
 
 
@@ -102,7 +106,8 @@ class Wire:
         self.host = f"{parsed.scheme}://{parsed.netloc.decode('ascii', 'replace')}"
         self.keyed = key is not None
         self.gate = Gate(connections)
-        self._url, self._key, self._tries, self._headers = url, key or Key(""), 1 + retries, dict(headers or {})
+        self._url, self._key, self._tries = url, key or Key(""), 1 + retries
+        self._headers = [(name.encode(), value.encode()) for name, value in {**PLAIN, **(headers or {})}.items()]
         self._timeout, self._connections, self._transport = timeout, connections, transport
         self._pool: httpcore2.AsyncConnectionPool | None = None
         self._free: list[httpx2.AsyncBaseTransport] = []  # connections that are not in use
@@ -177,10 +182,12 @@ class Wire:
     def _request(self, path: str, payload: bytes) -> httpx2.Request:
         if path not in self._urls:
             self._urls[path] = httpx2.URL(self._url + path)
-        headers = PLAIN | self._headers
+        url = self._urls[path]
+        # Given as bytes and with a stream they are taken as they are; httpx2's own preparation costs more than parsing.
+        headers = [(b"Host", url.netloc), *self._headers, (b"Content-Length", b"%d" % len(payload))]
         if self.keyed:
-            headers[self._key.header] = f"{self._key.prefix}{self._key.value}"
-        return httpx2.Request("POST", self._urls[path], headers=headers, content=payload)
+            headers.append((self._key.header.encode(), f"{self._key.prefix}{self._key.value}".encode()))
+        return httpx2.Request("POST", url, headers=headers, stream=httpx2.ByteStream(payload))
 
     async def _once(self, path: str, payload: bytes, most: int) -> tuple[int, bytes]:
         turn = await self.gate.enter()
@@ -288,12 +295,16 @@ def _whole(raw: bytes) -> bool:
 
 
 async def _body(response: httpx2.Response, most: int) -> bytes:
-    data = bytearray()
-    async for chunk in response.aiter_bytes():
-        data += chunk
-        if len(data) > most:
-            size = f"{most >> 20} MiB" if most >= 2**20 else f"{most >> 10} KiB"
-            raise _RetryError(f"the answer is larger than {size}")
+    data, stream = bytearray(), response.stream
+    assert isinstance(stream, httpx2.AsyncByteStream)
+    try:
+        async for chunk in response.aiter_bytes() if "content-encoding" in response.headers else stream:
+            data += chunk
+            if len(data) > most:
+                size = f"{most >> 20} MiB" if most >= 2**20 else f"{most >> 10} KiB"
+                raise _RetryError(f"the answer is larger than {size}")
+    finally:
+        await response.aclose()
     return bytes(data)
 
 
