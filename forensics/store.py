@@ -193,6 +193,11 @@ class Store:
         salt = hmac.digest(self._key, data, "sha256")
         return sha256(salt + data), salt, data
 
+    def secret(self, name: str) -> bytes:
+        """Bytes that only this case's key gives, the same each time that the case is continued."""
+        assert self._key is not None
+        return hmac.digest(self._key, f"secret {name}".encode(), "sha256")
+
     # -- reading
 
     def has(self, spec: ModelSpec, request: Request) -> bool:

@@ -349,7 +349,7 @@ def seeds(name: str) -> list[bytes]:
         "server-body": [b'{"choices": [{"message": {"content": "The sky"}, "finish_reason": "stop", "logprobs": '
                         b'{"content": [{"token": "The", "logprob": -1, "bytes": [84], "top_logprobs": []}]}}], '
                         b'"usage": {"prompt_tokens": 1}}'],
-        "connection": [b"HTTP/1.1 200 OK\r\ncontent-length: 40\r\nx-id: 1\r\n\r\n"
+        "connection": [b"HTTP/1.1 200 OK\r\ncontent-length: 43\r\nx-id: 1\r\n\r\n"
                        b'{"choices": [{"message": {"content": ""}}]}',
                        b"HTTP/1.1 429 No\r\nretry-after: 900\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
                        b"HTTP/1.1 302 x\r\nlocation: http://h/\r\n\r\n"],

@@ -77,7 +77,7 @@ class LiveBackend:
         """Answer one after the other. Errors: see `Backend.complete`."""
         return [await self._ask(request) for request in requests]
 
-    async def handshake(self) -> tuple[Capabilities, bytes]:
+    async def handshake(self, salt: bytes = b"") -> tuple[Capabilities, bytes]:
         """About six tiny requests; the evidence is their bodies and those of the answers, without any header."""
         tape: Tape = []
 
@@ -87,7 +87,7 @@ class LiveBackend:
         async def echo(request: Request, max_tokens: int) -> Completion:
             return (await self._ask(request, tape=tape, echo=max_tokens)).completion
 
-        caps, self._echo = await measure(ask, echo)
+        caps, self._echo = await measure(ask, echo, salt)
         now, refused = datetime.now(UTC).isoformat(), self._dialect.omitted
         caps = replace(
             caps, observed_at=now, notes=(*caps.notes, *self._notes(caps)), seed=caps.seed and "seed" not in refused,

@@ -117,7 +117,7 @@ class LocalBackend:
         """Answer in order; the work runs in a thread."""
         return await asyncio.to_thread(self._answer, requests)
 
-    async def handshake(self) -> tuple[Capabilities, bytes]:
+    async def handshake(self, salt: bytes = b"") -> tuple[Capabilities, bytes]:
         """Load the model and measure it; the bytes say what was asked and found, with a digest of every weight file."""
         return await asyncio.to_thread(self._measure)
 

@@ -42,9 +42,9 @@ class Borrowed:
         self._real = self._real or open_backend(self.spec)
         return self._real
 
-    async def handshake(self) -> tuple[Capabilities, bytes]:
+    async def handshake(self, salt: bytes = b"") -> tuple[Capabilities, bytes]:
         """The model's own."""
-        return await self._opened().handshake()
+        return await self._opened().handshake(salt)
 
     async def complete(self, requests: Sequence[Request]) -> Sequence[Reply]:
         """Ask the model itself."""
