@@ -30,7 +30,7 @@ def pool_for(url: str, *, proxied: bool) -> httpcore2.AsyncConnectionPool:
     Certificates are always verified: by the system's authorities, or those in SSL_CERT_FILE and SSL_CERT_DIR.
     """
     return httpcore2.AsyncConnectionPool(
-        ssl_context=httpx2.create_ssl_context(trust_env=proxied), proxy=proxy_for(url) if proxied else None,
+        ssl_context=httpx2.create_ssl_context(), proxy=proxy_for(url) if proxied else None,
         keepalive_expiry=IDLE, network_backend=_Network(),
     )  # fmt: skip
 

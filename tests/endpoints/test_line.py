@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from loopback import Loopback
 
 from forensics.backends.line import BUFFER, Line, pool_for, proxy_for
 from forensics.errors import UsageError
@@ -39,10 +43,11 @@ async def with_server(serve: Serve, ask: Callable[[Line, str], Awaitable[Any]], 
             return await ask(line, url)
         finally:
             await line.aclose()
+            await asyncio.sleep(0.02)  # for the server's own last callbacks
 
 
-async def post(line: Line, url: str) -> tuple[int, bytes, bool]:
-    answer = await line.handle_async_request(httpx2.Request("POST", url, content=b"{}"))
+async def post(line: Line, url: str, content: bytes = b"{}") -> tuple[int, bytes, bool]:
+    answer = await line.handle_async_request(httpx2.Request("POST", url, content=content))
     return answer.status_code, await answer.aread(), answer.extensions["stale"]
 
 
@@ -166,6 +171,70 @@ def test_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(UsageError, match="the environment names a proxy") as caught:
             proxy_for("http://model.example/v1")
         assert "pass" not in str(caught.value)
+
+
+@pytest.fixture
+def certified(tmp_path: Path) -> Path:
+    """A certificate of localhost, of which nobody but SSL_CERT_FILE can know, and its key."""
+    pytest.importorskip("cryptography")
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
+    made = made.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+    made = made.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+    made = made.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+    pem = made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    (tmp_path / "server.pem").write_bytes(key.private_bytes(*form) + pem)
+    (tmp_path / "ca.pem").write_bytes(pem)
+    return tmp_path
+
+
+@pytest.mark.parametrize("tunnelled", [False, True])
+def test_over_tls(certified: Path, tunnelled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certified / "server.pem")
+    tunnels: list[bytes] = []
+
+    async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tunnels.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 200 Connected\r\n\r\n")
+        there = await asyncio.open_connection("127.0.0.1", int(tunnels[0].split()[1].rpartition(b":")[2]))
+
+        async def carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+            while data := await source.read(2**16):
+                sink.write(data)
+            sink.close()
+
+        try:
+            await asyncio.gather(carry(reader, there[1]), carry(there[0], writer))
+        finally:
+            there[1].transport.abort()
+
+    with Loopback(context=context) as server:
+
+        async def ask(_: Line, proxy: str) -> list[tuple[int, bytes, bool]]:
+            monkeypatch.setenv("HTTPS_PROXY", proxy)
+            line = Line(pool_for(server.url, proxied=tunnelled), server.url, 5)
+            try:
+                url = f"{server.url}/chat/completions"
+                return [await post(line, url, b'{"model": "m", "messages": []}') for _ in range(2)]
+            finally:
+                await line.aclose()
+
+        for name in ("https_proxy", "NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        with pytest.raises(httpx2.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+            asyncio.run(with_server(tunnel, ask))
+        monkeypatch.setenv("SSL_CERT_FILE", str(certified / "ca.pem"))
+        found = asyncio.run(with_server(tunnel, ask))
+    assert [(status, stale, b"answer" in body) for status, body, stale in found] == [(200, False, True)] * 2
+    assert len(tunnels) == (2 if tunnelled else 0)  # one refused for its certificate, one used twice
 
 
 def test_a_body_that_is_not_read_closes_the_connection() -> None:
