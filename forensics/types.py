@@ -61,9 +61,7 @@ class ModelSpec:
 
     def __str__(self) -> str:
         """Which model it is; how patiently a live one is asked is no part of that, and may change in mid-case."""
-        kept = [(k, v) for k, v in self.options if not (self.live and k in MANNERS)]
-        query = "&".join(f"{quote(k)}={quote(v, safe='/:,.@-_')}" for k, v in kept)
-        return f"{self.provider}/{self.name}" + (f"?{query}" if query else "")
+        return _written(self)
 
     @property
     def vendor(self) -> str | None:
@@ -78,6 +76,13 @@ class ModelSpec:
     def option(self, key: str, default: str | None = None) -> str | None:
         """The value of one option, or ``default``."""
         return dict(self.options).get(key, default)
+
+
+@functools.lru_cache(maxsize=256)  # every answer is stored under it
+def _written(spec: ModelSpec) -> str:
+    kept = [(k, v) for k, v in spec.options if not (spec.live and k in MANNERS)]
+    query = "&".join(f"{quote(k)}={quote(v, safe='/:,.@-_')}" for k, v in kept)
+    return f"{spec.provider}/{spec.name}" + (f"?{query}" if query else "")
 
 
 @dataclass(frozen=True, slots=True)
