@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -160,7 +161,7 @@ def checkpoint(suspect: Backend) -> dict[str, str] | None:
     """SHA-256 of a local model's files by name; None for a model that is not here as files."""
     folder: Path | None = getattr(suspect, "weights_dir", lambda: None)()
     if suspect.spec.provider == "gguf":
-        files = [Path(suspect.spec.name).expanduser()]
+        files = [Path(os.path.expanduser(suspect.spec.name))]
     elif suspect.spec.provider == "file":
         files = [Path(suspect.spec.name)]
     else:
