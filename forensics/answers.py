@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import os
 import struct
 import zipfile
 import zlib
@@ -76,7 +77,7 @@ def each_answer(path: str | Path, *, skip_bad: bool = False, limits: Limits | No
 @contextmanager
 def _opened(reader: _Reader) -> Iterator[BufferedReader]:
     """The reader's file; what goes wrong with it, or an empty one, is a `UsageError`."""
-    target = Path(reader.path).expanduser()
+    target = Path(os.path.expanduser(reader.path))
     try:
         if not target.is_file():
             why = " (not a plain file)" if target.exists() else ""

@@ -165,7 +165,7 @@ async def fill(
         wanted = scorings_wanted(plan, store, look)
         for name, requests in wanted.items():
             if name in resumed and any(not store.has(backends[name].spec, r) for r in requests):
-                await backends[name].handshake()
+                await backends[name].handshake(store.secret("handshake"))
                 resumed = set(resumed) - {name}
         await session.ask(backends, wanted, "scoring")
         if enough(number) and not look.whole:
@@ -198,7 +198,7 @@ async def handshake(backend: Backend, store: Store) -> Capabilities:
     spec = str(backend.spec)
     stored = store.last("handshake", spec)
     if stored is None:
-        caps, evidence = await backend.handshake()
+        caps, evidence = await backend.handshake(store.secret("handshake"))
         body = {"capabilities": adapter(Capabilities).dump_python(caps, mode="json"),
                 "evidence": base64.b64encode(evidence).decode()}  # fmt: skip
         stored = canonical(body)

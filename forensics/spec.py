@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from urllib.parse import parse_qsl
@@ -47,7 +48,7 @@ def parse_spec(text: str) -> ModelSpec:
 
 
 def _file(text: str) -> ModelSpec:
-    path = Path(text).expanduser()
+    path = Path(os.path.expanduser(text))  # pathlib's own raises where there is no such user
     if path.is_dir():
         raise UsageError(f"{text} is a directory: write hf/{text} for a model directory, or name a file of answers")
     if not path.is_file():

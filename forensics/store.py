@@ -15,16 +15,16 @@ import secrets
 import sqlite3
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import IO, TypeVar
 
 from .casefile import SCHEMA, locked, seal, tables_of, uri_of
 from .errors import EvidenceError, UsageError
 from .serial import dump, load
-from .types import Completion, ModelSpec, Reply, Request, canonical, sha256
+from .types import Completion, ModelSpec, Reply, Request, plain, sha256
 
 T = TypeVar("T")
 FORMAT = "2"
@@ -97,8 +97,7 @@ class Store:
         """The stored answer's row. Nothing is kept in memory, however large the case."""
         if self._key is None:
             return self._known.get((str(spec), request.digest))
-        asked = request.digest.encode()
-        digest = sha256(hmac.digest(self._key, asked, "sha256") + asked)
+        digest, _, _ = self._body(request.digest.encode())
         query = "SELECT * FROM entry WHERE kind = 'answer' AND party = ? AND request = ?"
         row = self._db.execute(query, (str(spec), digest)).fetchone()
         return None if row is None else Entry(*row)
@@ -147,21 +146,12 @@ class Store:
 
     def answer(self, spec: ModelSpec, pairs: Sequence[tuple[Request, Reply]]) -> list[Completion]:
         """Keep answers, one transaction for all of them. A request that failed is a ``failure`` and is asked again."""
-        kept = []
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
+        party = str(spec)
+        with self._transaction():
             for request, reply in pairs:
-                kind = "failure" if reply.completion.finish == "error" else "answer"
-                if kind == "answer" and self.has(spec, request):
-                    continue
-                received = reply.completion.received_at or ""
-                kept.append(self._append(kind, str(spec), request.digest, reply.raw, dump(reply.completion), received))
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
-        for entry in kept:
-            self._count, self._head = entry.seq, entry.hash
+                done = reply.completion
+                kind = "failure" if done.finish == "error" else "answer"
+                self._append(kind, party, request.digest, reply.raw, dump(done), done.received_at or "")
         return [reply.completion for _, reply in pairs]
 
     def take_over(self, other: Store, spec: ModelSpec, requests: Iterable[Request]) -> None:
@@ -169,9 +159,7 @@ class Store:
 
         Errors: `EvidenceError` if a body of the other case is not what its chain says.
         """
-        self._db.execute("BEGIN IMMEDIATE")
-        kept = None
-        try:
+        with self._transaction():
             for request in requests:
                 entry = other._find(spec, request)
                 if (
@@ -183,51 +171,55 @@ class Store:
                     continue
                 (raw, first), (parsed, second) = other._unpacked(entry.raw), other._unpacked(entry.parsed)
                 packed = {raw: first, parsed: second}  # packing them again would be most of the work
-                kept = self._append("answer", str(spec), request.digest, raw, parsed, entry.received_at, packed)
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
-        if kept is not None:
-            self._count, self._head = kept.seq, kept.hash
+                self._append("answer", str(spec), request.digest, raw, parsed, entry.received_at, packed)
 
     def note(self, kind: str, party: str, data: bytes, *, received_at: str = "") -> Entry:
         """Append something that is no answer: the configuration, a handshake, a remark."""
+        with self._transaction():
+            return self._append(kind, party, "", data, data, received_at)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All or nothing. Only here is anything written, and by one run at a time, so the head is known."""
+        before = self._count, self._head
         self._db.execute("BEGIN IMMEDIATE")
         try:
-            entry = self._append(kind, party, "", data, data, received_at)
+            yield
+            self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            self._count, self._head = before
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
-        self._count, self._head = entry.seq, entry.hash
-        return entry
 
     def _append(
         self, kind: str, party: str, request: str, raw: bytes, parsed: bytes, received_at: str,
-        packed: Mapping[bytes, bytes] | None = None,
+        packed: Mapping[bytes, bytes] = MappingProxyType({}),
     ) -> Entry:  # fmt: skip
-        # Inside one transaction the head is read back from the table, so that several appends chain to each other.
-        last = self._db.execute("SELECT seq, hash FROM entry ORDER BY seq DESC LIMIT 1").fetchone()
-        seq, head = (last[0] + 1, last[1]) if last else (1, GENESIS)
-        asked = self._put(request.encode()) if request else ""
-        known = packed or {}
-        row = Entry(seq, kind, party, asked, self._put(raw, known.get(raw)), self._put(parsed, known.get(parsed)),
-                    received_at, "")  # fmt: skip
-        row = replace(row, hash=link(head, row))
-        self._db.execute(
-            "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?)", tuple(getattr(row, name) for name in Entry.__slots__)
-        )
+        """One more link of the chain; a second answer to the same request is left out. ``packed``: bodies that are
+        compressed already."""
+        asked, first, second = (self._body(data) for data in (request.encode(), raw, parsed))
+        row = Entry(self._count + 1, kind, party, asked[0] if request else "", first[0], second[0], received_at, "")
+        row = replace(row, hash=link(self._head, row))
+        once = "ON CONFLICT (party, request) WHERE kind = 'answer' DO NOTHING"
+        done = self._db.execute(f"INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?) {once}", _values(row))
+        if done.rowcount:
+            bodies = (asked, first, second) if request else (first, second)
+            kept = ((digest, salt, packed.get(data) or zlib.compress(data, 6)) for digest, salt, data in bodies)
+            self._db.executemany("INSERT OR IGNORE INTO body VALUES (?, ?, ?)", kept)
+            self._count, self._head = row.seq, row.hash
         return row
 
-    def _put(self, data: bytes, packed: bytes | None = None) -> str:
+    def _body(self, data: bytes) -> tuple[str, bytes, bytes]:
+        """Commitment, salt and what is committed to."""
         assert self._key is not None
         salt = hmac.digest(self._key, data, "sha256")
-        digest = sha256(salt + data)
-        self._db.execute(
-            "INSERT OR IGNORE INTO body VALUES (?, ?, ?)", (digest, salt, packed or zlib.compress(data, 6))
-        )
-        return digest
+        return sha256(salt + data), salt, data
+
+    def secret(self, name: str) -> bytes:
+        """Bytes that only this case's key gives, the same each time that the case is continued."""
+        assert self._key is not None
+        return hmac.digest(self._key, f"secret {name}".encode(), "sha256")
 
     # -- reading
 
@@ -374,4 +366,4 @@ def _values(entry: Entry) -> tuple[object, ...]:
 def link(previous: str, entry: Entry) -> str:
     """``sha256(previous hash + canonical JSON of the row without its hash)``."""
     row = {name: getattr(entry, name) for name in Entry.__slots__ if name != "hash"}
-    return sha256(previous.encode() + canonical(row))
+    return sha256(previous.encode() + plain(row))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, overload
@@ -28,6 +29,14 @@ def canonical(value: Any) -> bytes:
     import rfc8785
 
     return rfc8785.dumps(value)
+
+
+_plain = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
+
+def plain(value: Any) -> bytes:
+    """The bytes of `canonical` at a tenth of its cost, for values without floats whose keys are ASCII."""
+    return _plain(value).encode()
 
 
 def sha256(data: bytes) -> str:
@@ -52,9 +61,7 @@ class ModelSpec:
 
     def __str__(self) -> str:
         """Which model it is; how patiently a live one is asked is no part of that, and may change in mid-case."""
-        kept = [(k, v) for k, v in self.options if not (self.live and k in MANNERS)]
-        query = "&".join(f"{quote(k)}={quote(v, safe='/:,.@-_')}" for k, v in kept)
-        return f"{self.provider}/{self.name}" + (f"?{query}" if query else "")
+        return _written(self)
 
     @property
     def vendor(self) -> str | None:
@@ -69,6 +76,13 @@ class ModelSpec:
     def option(self, key: str, default: str | None = None) -> str | None:
         """The value of one option, or ``default``."""
         return dict(self.options).get(key, default)
+
+
+@functools.lru_cache(maxsize=256)  # every answer is stored under it
+def _written(spec: ModelSpec) -> str:
+    kept = [(k, v) for k, v in spec.options if not (spec.live and k in MANNERS)]
+    query = "&".join(f"{quote(k)}={quote(v, safe='/:,.@-_')}" for k, v in kept)
+    return f"{spec.provider}/{spec.name}" + (f"?{query}" if query else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +167,7 @@ def _digest(request: Request) -> str:
         "top": request.top_logprobs,
         "target": request.target,
     }
-    return sha256(canonical(body))
+    return sha256(plain(body))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import io
 import json
@@ -17,8 +18,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from forensics.answers import AnswerFile, Limits, each_answer, read_answers
-from forensics.errors import UsageError
+from forensics.backends import open_backend
+from forensics.errors import ForensicsError, UsageError
 from forensics.pairing import UNRECORDED, item_keys, pair
+from forensics.spec import parse_spec
 from forensics.types import Message, Sampling, sha256
 
 CORPUS = Path(__file__).parents[1] / ".." / "shared" / "corpora" / "alpaca_eval_dev" / "responses"
@@ -203,6 +206,16 @@ def test_what_is_no_file(tmp_path: Path) -> None:
         read_answers(tmp_path / "missing")
     with pytest.raises(UsageError, match="not a plain file"):
         read_answers(tmp_path)
+    with pytest.raises(UsageError, match="no such file of answers"):
+        read_answers(Path("~no-such-user/answers.jsonl"))
+
+
+def test_a_home_that_nobody_has() -> None:
+    with pytest.raises(UsageError, match="no such file of answers"):  # found by atheris
+        parse_spec("~no-such-user/answers.jsonl")
+    for spec in ("hf/~no-such-user/model", "gguf/~no-such-user/model.gguf"):
+        with pytest.raises(ForensicsError):
+            asyncio.run(open_backend(parse_spec(spec)).handshake())
 
 
 def test_unpacked_size_is_limited(write: Any) -> None:

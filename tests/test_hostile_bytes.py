@@ -58,8 +58,8 @@ def broken(seed: bytes, data: st.DataObject) -> bytes:
     return head + mark + text.encode()
 
 
-@pytest.mark.parametrize("name", [n for n in fuzz.HARNESSES if n not in ("case-file", "configuration", "manifest",
-                                                                        "model-spec")])  # fmt: skip
+@pytest.mark.parametrize("name", [n for n in fuzz.HARNESSES if n not in ("case-file", "configuration", "connection",
+                                                                        "manifest", "model-spec")])  # fmt: skip
 def test_a_value_that_should_not_be_there(name: str, tmp_path: Path) -> None:
     seeds = fuzz.seeds(name)
 

@@ -7,10 +7,12 @@ import zlib
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from forensics.errors import EvidenceError, UsageError
 from forensics.store import Store
-from forensics.types import Completion, ModelSpec, Reply, Request, TokenLogprob
+from forensics.types import Completion, ModelSpec, Reply, Request, TokenLogprob, canonical, plain
 
 SPEC = ModelSpec("toy", "x")
 ODD = TokenLogprob(b"\xff\x00", -0.5, ((b"\xf0\x9f", float("-inf")),), None)
@@ -57,6 +59,28 @@ def test_answers_are_taken_over_byte_by_byte(tmp_path: Path) -> None:
         assert len(two) == 2
         two.note("after", "", b"{}")  # the chain goes on from what was taken over
         two.check()
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.text() | st.integers(1 - 2**53, 2**53 - 1),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(max_codepoint=127)), inner),
+)
+
+
+@given(VALUES)
+def test_what_hashes_are_taken_over_is_canonical_json(value: object) -> None:
+    assert plain(value) == canonical(value)
+
+
+def test_a_transaction_that_fails_leaves_the_chain_as_it_was(tmp_path: Path) -> None:
+    with Store(filled(tmp_path / "a.case")) as store:
+        before = len(store), store.head
+        broken = Reply(reply(ask("8")).completion, None)  # type: ignore[arg-type]
+        with pytest.raises(TypeError):
+            store.answer(SPEC, [(ask("7"), reply(ask("7"))), (ask("8"), broken)])
+        assert (len(store), store.head, store.has(SPEC, ask("7"))) == (*before, False)
+        store.answer(SPEC, [(ask("7"), reply(ask("7")))])
+        store.check()
 
 
 def test_failures_are_kept_and_asked_again() -> None:

@@ -109,6 +109,34 @@ def server_body(data: bytes, folder: Path) -> None:
     refusal(data)
 
 
+def connection(data: bytes, folder: Path) -> None:
+    """What a server sends over the socket, whatever it was asked, before it closes it."""
+    import asyncio
+
+    from forensics.backends import open_backend
+    from forensics.spec import parse_spec
+    from forensics.types import Message, Request, Sampling
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(data)
+            await writer.drain()
+        writer.close()
+
+    async def ask() -> None:
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+            backend = open_backend(parse_spec(f"api/mine/m?base_url={url}&retries=0&timeout=5&concurrency=1"))
+            try:
+                await backend.complete([Request("p", "i", (Message("user", "Hello"),), None, Sampling(max_tokens=4))])
+            finally:
+                await backend.close()
+
+    with one_line_at_most():
+        asyncio.run(ask())
+
+
 def case_file(data: bytes, folder: Path) -> None:
     """A case file of which not a byte is trusted."""
     from forensics.store import Store
@@ -231,8 +259,8 @@ def fingerprint(data: bytes, folder: Path) -> None:
 HARNESSES: Mapping[str, Harness] = {
     harness.__name__.replace("_", "-"): harness
     for harness in (
-        answers, served_log, suite, configuration, model_spec, server_body, case_file, case_body, population, manifest,
-        sealed_key, report, statement, fingerprint,
+        answers, served_log, suite, configuration, model_spec, server_body, connection, case_file, case_body,
+        population, manifest, sealed_key, report, statement, fingerprint,
     )
 }  # fmt: skip
 
@@ -298,10 +326,8 @@ def forge(path: Path, kind: str, body: bytes) -> None:
             raw, parsed = old.body(entry.raw), old.body(entry.parsed)
             if entry.kind == kind and not done:
                 raw, parsed, done = (raw if entry.kind == "answer" else body), body, True
-            new._db.execute("BEGIN IMMEDIATE")
-            made = new._append(entry.kind, entry.party, request, raw, parsed, entry.received_at)
-            new._db.execute("COMMIT")
-            new._count, new._head = made.seq, made.hash
+            with new._transaction():
+                new._append(entry.kind, entry.party, request, raw, parsed, entry.received_at)
 
 
 def seeds(name: str) -> list[bytes]:
@@ -323,6 +349,10 @@ def seeds(name: str) -> list[bytes]:
         "server-body": [b'{"choices": [{"message": {"content": "The sky"}, "finish_reason": "stop", "logprobs": '
                         b'{"content": [{"token": "The", "logprob": -1, "bytes": [84], "top_logprobs": []}]}}], '
                         b'"usage": {"prompt_tokens": 1}}'],
+        "connection": [b"HTTP/1.1 200 OK\r\ncontent-length: 43\r\nx-id: 1\r\n\r\n"
+                       b'{"choices": [{"message": {"content": ""}}]}',
+                       b"HTTP/1.1 429 No\r\nretry-after: 900\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+                       b"HTTP/1.1 302 x\r\nlocation: http://h/\r\n\r\n"],
         "manifest": [b"name,file,role,documented_teachers,cluster\na,a.jsonl,student,b,x\nb,b.jsonl,teacher,,y\n"],
         "sealed-key": [_sealed("canary"), _sealed("twins"), b'{"greenlist_ratio": 0.25, "bias": 2.0, "hashing_key": 3,'
                        b' "seeding_scheme": "lefthash", "context_width": 1}'],

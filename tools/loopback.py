@@ -44,6 +44,8 @@ class Plan:
 
     def fault(self, key: str, before: int) -> str | None:
         """What happens to the request with this key, which came ``before`` times already."""
+        if not self.rates:
+            return None
         draw = int(hashlib.sha256(f"{self.seed}/{key}/{before}".encode()).hexdigest()[:12], 16) / 16**12
         for kind, rate in self.rates.items():
             draw -= rate

@@ -26,8 +26,9 @@ class Backend(Protocol):
         what no further request can mend (no key, no server, no weights) is a `BackendError`."""
         ...
 
-    async def handshake(self) -> tuple[Capabilities, bytes]:
-        """Measure what the endpoint really offers; the bytes are what the answer was read from, kept as evidence."""
+    async def handshake(self, salt: bytes = b"") -> tuple[Capabilities, bytes]:
+        """Measure what the endpoint really offers; the bytes are what the answer was read from, kept as evidence.
+        ``salt`` draws what is asked, so that a server can't know it beforehand."""
         ...
 
     async def close(self) -> None:

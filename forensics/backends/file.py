@@ -67,7 +67,7 @@ class FileBackend:
         raw = canonical({"error": why})
         return Reply(Completion(request.digest, None, "error", raw_digest=sha256(raw), error=why), raw)
 
-    async def handshake(self) -> tuple[Capabilities, bytes]:
+    async def handshake(self, salt: bytes = b"") -> tuple[Capabilities, bytes]:
         """What the file holds."""
         file = self.answers
         lists = [len(token.top) for answer in file.answers for token in answer.tokens]

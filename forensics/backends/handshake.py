@@ -5,8 +5,10 @@ A server that lacks something usually answers 200 and leaves it out, or fills it
 
 from __future__ import annotations
 
+import hmac
 import math
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 from ..errors import ProtocolError
@@ -17,39 +19,66 @@ Ask = Callable[[Request], Awaitable[Completion]]
 Echo = Callable[[Request, int], Awaitable[Completion]]
 
 MATCHES = 4  # scored tokens that must agree
-TURN = (
-    Message("system", "You write English."),  # who refuses the role says so here, before a plan is made
-    Message("user", "Write one sentence of a dozen unusual words."),
-)
-TEXT = "Once upon a time, in a small town by the sea, there lived"
+ABOUT = "amber barley copper driftwood emerald flint granite hazel ivory juniper linen marble nutmeg oak pewter quartz"
+TOWNS = "village town harbour hamlet castle convent mill farm inn cottage city palace monastery lighthouse"
+NEAR = "sea river lake forest moor mountain canal coast marsh border quarry vineyard orchard desert island bridge"
 
 
-def _request(lane: str, *, temperature: float = 1.0, tokens: int = 16, seed: int = 11, top: int = MOST) -> Request:
-    sampling = Sampling(temperature, 1.0, tokens, seed)
-    if lane == CHAT:
-        return Request("handshake", "chat", TURN, None, sampling, top_logprobs=top)
-    return Request("handshake", "raw", (), TEXT, sampling, top_logprobs=top)
+@dataclass(frozen=True)
+class Opening:
+    """What a handshake says, drawn by a salt so that no list of prompts gives it away. Its form does: two texts, one of
+    them three times over, is what nobody else asks first."""
+
+    turn: tuple[Message, ...]
+    text: str
+    seed: int
+
+    @classmethod
+    def of(cls, salt: bytes) -> Opening:
+        """One of 53,760 pairs of texts, and a seed below 2^30."""
+
+        def ranked(pool: str) -> list[str]:
+            return sorted(pool.split(), key=lambda word: hmac.digest(salt, word.encode(), "sha256"))
+
+        one, two = ranked(ABOUT)[:2]
+        turn = (
+            Message("system", "You write English."),  # who refuses the role says so here, before a plan is made
+            Message("user", f"Write one sentence of a dozen unusual words about {one} and {two}."),
+        )
+        text = f"Once upon a time, in a small {ranked(TOWNS)[0]} by the {ranked(NEAR)[0]}, there lived"
+        return cls(turn, text, int.from_bytes(hmac.digest(salt, b"seed", "sha256")[:4]) >> 2)
+
+    def request(
+        self, lane: str, *, temperature: float = 1.0, tokens: int = 16, other: bool = False, top: int = MOST
+    ) -> Request:
+        """One thing to ask; ``other``: with another seed."""
+        sampling = Sampling(temperature, 1.0, tokens, self.seed + other)
+        if lane == CHAT:
+            return Request("handshake", "chat", self.turn, None, sampling, top_logprobs=top)
+        return Request("handshake", "raw", (), self.text, sampling, top_logprobs=top)
 
 
-async def measure(ask: Ask, echo: Echo) -> tuple[Capabilities, int | None]:
+async def measure(ask: Ask, echo: Echo, salt: bytes = b"") -> tuple[Capabilities, int | None]:
     """Capabilities, and the ``max_tokens`` with which this server scores prompts (None: it can't be trusted to).
 
     Errors: `ProtocolError` if neither a conversation nor a raw text gets an answer.
     """
-    lane, notes = CHAT, []
-    first = await ask(_request(CHAT))
-    raw = await ask(_request(COMPLETIONS))
+    lane, notes, say = CHAT, [], Opening.of(salt)
+    first = await ask(say.request(CHAT))
+    raw = await ask(say.request(COMPLETIONS))
     if first.finish == "error":
         if raw.finish == "error":
             raise ProtocolError(f"the endpoint answers no request: {first.error}")
         notes.append(f"no conversations: {first.error}")
         lane, first = COMPLETIONS, raw
-    again, other = await ask(_request(lane)), await ask(_request(lane, seed=12))
-    cool = await ask(_request(lane, temperature=0.5, tokens=1))
+    again, other = await ask(say.request(lane)), await ask(say.request(lane, other=True))
+    cool = await ask(say.request(lane, temperature=0.5, tokens=1))
     scoring = None
     # One token first: a server may take none for no limit, and write until its context is full (llama.cpp's does).
     for max_tokens in (1, 0) if len(raw.tokens) >= MATCHES else ():
-        target = Request("handshake", "echo", (), TEXT, Sampling(1.0, 1.0, 1), top_logprobs=1, target=raw.text or "")
+        target = Request(
+            "handshake", "echo", (), say.text, Sampling(1.0, 1.0, 1), top_logprobs=1, target=raw.text or ""
+        )
         read = await echo(target, max_tokens)
         if believable(raw.tokens, read.tokens):
             scoring = max_tokens

@@ -77,7 +77,7 @@ class LiveBackend:
         """Answer one after the other. Errors: see `Backend.complete`."""
         return [await self._ask(request) for request in requests]
 
-    async def handshake(self) -> tuple[Capabilities, bytes]:
+    async def handshake(self, salt: bytes = b"") -> tuple[Capabilities, bytes]:
         """About six tiny requests; the evidence is their bodies and those of the answers, without any header."""
         tape: Tape = []
 
@@ -87,7 +87,7 @@ class LiveBackend:
         async def echo(request: Request, max_tokens: int) -> Completion:
             return (await self._ask(request, tape=tape, echo=max_tokens)).completion
 
-        caps, self._echo = await measure(ask, echo)
+        caps, self._echo = await measure(ask, echo, salt)
         now, refused = datetime.now(UTC).isoformat(), self._dialect.omitted
         caps = replace(
             caps, observed_at=now, notes=(*caps.notes, *self._notes(caps)), seed=caps.seed and "seed" not in refused,
@@ -173,7 +173,7 @@ class LiveBackend:
             return _failed(request, str(error) if status == 200 else f"HTTP {status}: {error}", raw, now)
         if status != 200 and done.error is None:
             return _failed(request, f"HTTP {status} with an answer in it", raw, now)
-        return Reply(replace(done, error=self._wire.hide(done.error) if done.error else None), raw)
+        return Reply(replace(done, error=self._wire.hide(done.error)) if done.error else done, raw)
 
 
 def _failed(request: Request, why: str, raw: bytes = b"", at: str | None = None) -> Reply:

@@ -16,6 +16,7 @@ import asyncio
 import contextlib
 import hashlib
 import math
+import os
 import re
 import threading
 from collections.abc import Sequence
@@ -117,7 +118,7 @@ class LocalBackend:
         """Answer in order; the work runs in a thread."""
         return await asyncio.to_thread(self._answer, requests)
 
-    async def handshake(self) -> tuple[Capabilities, bytes]:
+    async def handshake(self, salt: bytes = b"") -> tuple[Capabilities, bytes]:
         """Load the model and measure it; the bytes say what was asked and found, with a digest of every weight file."""
         return await asyncio.to_thread(self._measure)
 
@@ -215,7 +216,7 @@ class HfBackend(LocalBackend):
     known = (*LocalBackend.known, "revision")
 
     def _locate(self) -> Source:
-        folder = Path(self.spec.name).expanduser()
+        folder = Path(os.path.expanduser(self.spec.name))
         return Source(self.spec.name, folder if folder.is_dir() else None)
 
     def _check(self) -> None:
@@ -237,7 +238,7 @@ class ZooBackend(LocalBackend):
 
         home = self.spec.option("from")
         if home is not None:
-            folder = Path(home).expanduser() / self.spec.name
+            folder = Path(os.path.expanduser(home)) / self.spec.name
             if not (folder / "recipe.json").is_file():
                 raise UsageError(
                     f"{self.spec}: {folder} holds no recipe.json, so it is no model of the zoo; name it hf/"
@@ -256,11 +257,11 @@ class GgufBackend(LocalBackend):
     """``gguf/<path>``: one GGUF file, dequantised while loading."""
 
     def _locate(self) -> Source:
-        path = Path(self.spec.name).expanduser()
+        path = Path(os.path.expanduser(self.spec.name))
         return Source(self.spec.name, path.parent, path.name)
 
     def _check(self) -> None:
-        path = Path(self.spec.name).expanduser()
+        path = Path(os.path.expanduser(self.spec.name))
         if not path.is_file():
             raise UnavailableError(f"no such GGUF file: {self.spec.name}")
 

@@ -64,7 +64,7 @@ class ReplayBackend:
             return Reply(Completion(request.digest, None, "error", raw_digest=sha256(raw), error=why), raw)
         return Reply(done, raw)
 
-    async def handshake(self) -> tuple[Capabilities, bytes]:
+    async def handshake(self, salt: bytes = b"") -> tuple[Capabilities, bytes]:
         """What was measured when the case was collected; nothing can be measured now."""
         body = self._store.last("handshake", str(self.party))
         if body is None:

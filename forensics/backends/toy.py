@@ -97,7 +97,7 @@ class ToyBackend:
             replies.append(Reply(done, dump(done)))
         return replies
 
-    async def handshake(self) -> tuple[Capabilities, bytes]:
+    async def handshake(self, salt: bytes = b"") -> tuple[Capabilities, bytes]:
         """A toy knows itself."""
         caps = Capabilities(
             top_k=-1, prompt_scoring=True, full_logits=True, seed=True, logprob_kind="raw", model_echo=self.spec.name

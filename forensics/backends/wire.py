@@ -7,7 +7,6 @@ import hashlib
 import ipaddress
 import json
 import re
-import ssl
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -15,10 +14,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
+import httpcore2
 import httpx2
 import stamina
 
 from ..errors import ProtocolError, RateError, UnavailableError
+from .line import Line, pool_for
 from .openai_parse import json_object, one_line, refusal
 from .waits import retry_after
 
@@ -28,6 +29,12 @@ SILENCES = 3  # requests in a row that came to nothing: then the server counts a
 RECENT = 4096  # answers that are remembered to notice a second copy
 FAILURES = 20  # the same where it says itself that something broke: that may be the request's fault
 PATIENCE = 24  # "too many requests" that one request takes while others are answered
+PLAIN = {
+    "Accept": "*/*",
+    "Accept-Encoding": "identity",
+    "Content-Type": "application/json",
+    "User-Agent": f"python-httpx2/{httpx2.__version__}",
+}  # as everybody's requests: nothing says audit
 NEVER_AGAIN = (400, 401, 403, 404, 422)
 
 
@@ -88,27 +95,6 @@ class Gate:
                 free -= 1
 
 
-class _Watch:
-    """Tells an answer that lay in the connection's buffer already when its question was sent.
-
-    A server (or a proxy before it) that answers one request twice would else have every later answer on that connection
-    go to the wrong question. Reading from the network takes at least one turn of the event loop; reading what was
-    left over takes none.
-    """
-
-    def __init__(self) -> None:
-        self.stale = self._turned = False
-
-    async def __call__(self, event: str, _: Mapping[str, Any]) -> None:
-        if event == "http11.receive_response_headers.started":
-            asyncio.get_running_loop().call_soon(self._turn)
-        elif event == "http11.receive_response_headers.complete":
-            self.stale = not self._turned
-
-    def _turn(self) -> None:
-        self._turned = True
-
-
 class Wire:
     """One server. Retries as OpenAI's own client makes them, because servers are tested against that one."""
 
@@ -120,11 +106,11 @@ class Wire:
         self.host = f"{parsed.scheme}://{parsed.netloc.decode('ascii', 'replace')}"
         self.keyed = key is not None
         self.gate = Gate(connections)
-        self._url, self._key, self._tries, self._headers = url, key or Key(""), 1 + retries, dict(headers or {})
+        self._url, self._key, self._tries = url, key or Key(""), 1 + retries
+        self._headers = [(name.encode(), value.encode()) for name, value in {**PLAIN, **(headers or {})}.items()]
         self._timeout, self._connections, self._transport = timeout, connections, transport
-        self._free: list[httpx2.AsyncClient | None] = []  # one for each connection that is not in use
-        self._proxied = not is_loopback(url)  # a proxy can't reach our own machine
-        self._context: ssl.SSLContext | None = None
+        self._pool: httpcore2.AsyncConnectionPool | None = None
+        self._free: list[httpx2.AsyncBaseTransport] = []  # connections that are not in use
         self._recent: dict[bytes, int] = {}  # answers that carry an id, by their hashes -> what was asked; oldest first
         self._urls: dict[str, httpx2.URL] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -147,12 +133,20 @@ class Wire:
                 left -= 1
             return left >= 0 and (error.wait or True)
 
+        failed: list[_RetryError] = []
+        try:
+            return await self._once(path, payload, most)
+        except _RetryError as first:
+            failed.append(first)
+        # Setting this up costs as much as the rest of a request, so it begins with what went wrong already.
         context = stamina.retry_context(
             on=again, attempts=None, timeout=None, wait_initial=0.5, wait_max=8.0, wait_jitter=0.5
         )
         try:
             async for attempt in context:
                 with attempt:
+                    if failed:
+                        raise failed.pop()
                     return await self._once(path, payload, most)
         except _RetryError as last:
             return self._give_up(last)
@@ -166,53 +160,46 @@ class Wire:
     async def close(self) -> None:
         """Close the connections of the running event loop."""
         if self._loop is asyncio.get_running_loop():
-            for client in self._free:
-                if client is not None:
-                    await client.aclose()
+            for line in self._free:
+                await line.aclose()
         self._free, self._loop = [], None
 
-    def _places(self) -> list[httpx2.AsyncClient | None]:
+    def _places(self) -> list[httpx2.AsyncBaseTransport]:
         # Connections belong to an event loop, and a handshake may run in another one than the collection.
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
-            self._loop, self._free = loop, [None] * self._connections
+            self._loop, self._free = loop, [self._line() for _ in range(self._connections)]
         return self._free
 
-    def _connect(self) -> httpx2.AsyncClient:
-        """A client of a single connection, so that one which is out of step can be closed alone."""
-        headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"} | self._headers
-        if self.keyed:
-            headers[self._key.header] = f"{self._key.prefix}{self._key.value}"
-        return httpx2.AsyncClient(
-            headers=headers, transport=self._transport, follow_redirects=False, verify=self._trust(),
-            timeout=httpx2.Timeout(None, connect=min(self._timeout, 10.0)),  # the rest: see `_once`
-            limits=httpx2.Limits(max_connections=1), trust_env=self._proxied,
-        )  # fmt: skip
+    def _line(self) -> httpx2.AsyncBaseTransport:
+        """A connection of its own for each running request, so that one which is out of step can be closed alone."""
+        if self._transport is not None:
+            return self._transport
+        if self._pool is None:
+            self._pool = pool_for(self._url, proxied=not is_loopback(self._url))  # a proxy can't reach our own machine
+        return Line(self._pool, self._url, self._timeout)
 
-    def _trust(self) -> ssl.SSLContext:
-        # Always the system's certificates, or those that SSL_CERT_FILE and SSL_CERT_DIR name: there is no way around.
-        if self._context is None:
-            self._context = httpx2.create_ssl_context(trust_env=self._proxied)
-        return self._context
-
-    def _address(self, path: str) -> httpx2.URL:
+    def _request(self, path: str, payload: bytes) -> httpx2.Request:
         if path not in self._urls:
             self._urls[path] = httpx2.URL(self._url + path)
-        return self._urls[path]
+        url = self._urls[path]
+        # Given as bytes and with a stream they are taken as they are; httpx2's own preparation costs more than parsing.
+        headers = [(b"Host", url.netloc), *self._headers, (b"Content-Length", b"%d" % len(payload))]
+        if self.keyed:
+            headers.append((self._key.header.encode(), f"{self._key.prefix}{self._key.value}".encode()))
+        return httpx2.Request("POST", url, headers=headers, stream=httpx2.ByteStream(payload))
 
     async def _once(self, path: str, payload: bytes, most: int) -> tuple[int, bytes]:
         turn = await self.gate.enter()
         free, status = self._places(), 0
-        client = free.pop() or self._connect()
-        sound = False
+        line, sound = free.pop(), False
         try:
             # One deadline for the whole answer: a server that sends a byte now and then never lets a read time out.
             async with asyncio.timeout(self._timeout):
-                watch = _Watch()
-                address, seen = self._address(path), {"trace": watch}
-                async with client.stream("POST", address, content=payload, extensions=seen) as response:
-                    raw = b"" if watch.stale else await _body(response, most)
-            status, sound = response.status_code, not watch.stale and not self._copied(raw, payload)
+                response = await line.handle_async_request(self._request(path, payload))
+                stale = response.extensions.get("stale", False)
+                raw = b"" if stale else await _body(response, most)
+            status, sound = response.status_code, not stale and not self._copied(raw, payload)
         except TimeoutError:
             raise _RetryError(f"no whole answer within {self._timeout:g} s") from None
         except httpx2.TransportError as error:
@@ -220,10 +207,10 @@ class Wire:
         except httpx2.DecodingError as error:
             raise UnreadableError(f"the answer can't be decompressed: {one_line(error)}") from None
         finally:
-            free.append(client if sound else None)
+            free.append(line)
             self.gate.leave(turn, refused=status == 429, answered=status == 200)
             if not sound:
-                await client.aclose()
+                await line.aclose()
         if not sound:
             raise _RetryError("the answer is another request's: the connection is out of step")
         return self._sort(status, response.headers, raw)
@@ -308,12 +295,16 @@ def _whole(raw: bytes) -> bool:
 
 
 async def _body(response: httpx2.Response, most: int) -> bytes:
-    data = bytearray()
-    async for chunk in response.aiter_bytes():
-        data += chunk
-        if len(data) > most:
-            size = f"{most >> 20} MiB" if most >= 2**20 else f"{most >> 10} KiB"
-            raise _RetryError(f"the answer is larger than {size}")
+    data, stream = bytearray(), response.stream
+    assert isinstance(stream, httpx2.AsyncByteStream)
+    try:
+        async for chunk in response.aiter_bytes() if "content-encoding" in response.headers else stream:
+            data += chunk
+            if len(data) > most:
+                size = f"{most >> 20} MiB" if most >= 2**20 else f"{most >> 10} KiB"
+                raise _RetryError(f"the answer is larger than {size}")
+    finally:
+        await response.aclose()
     return bytes(data)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -42,9 +43,9 @@ class Borrowed:
         self._real = self._real or open_backend(self.spec)
         return self._real
 
-    async def handshake(self) -> tuple[Capabilities, bytes]:
+    async def handshake(self, salt: bytes = b"") -> tuple[Capabilities, bytes]:
         """The model's own."""
-        return await self._opened().handshake()
+        return await self._opened().handshake(salt)
 
     async def complete(self, requests: Sequence[Request]) -> Sequence[Reply]:
         """Ask the model itself."""
@@ -162,7 +163,7 @@ def checkpoint(suspect: Backend) -> dict[str, str] | None:
     """SHA-256 of a local model's files by name; None for a model that is not here as files."""
     folder: Path | None = getattr(suspect, "weights_dir", lambda: None)()
     if suspect.spec.provider == "gguf":
-        files = [Path(suspect.spec.name).expanduser()]
+        files = [Path(os.path.expanduser(suspect.spec.name))]
     elif suspect.spec.provider == "file":
         files = [Path(suspect.spec.name)]
     else:

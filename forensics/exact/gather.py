@@ -76,7 +76,9 @@ async def _measured(backend: Backend, store: Store) -> Capabilities:
     known = store.last("handshake", str(backend.spec)) is not None
     found = await handshake(backend, store)
     if known and backend.batch == 1:
-        await backend.handshake()  # a server scores only through a backend that has seen it do so
+        await backend.handshake(
+            store.secret("handshake")
+        )  # a server scores only through a backend that has seen it do so
     return found
 
 

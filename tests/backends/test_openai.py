@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from forensics.backends import open_backend
-from forensics.backends.handshake import believable
+from forensics.backends.handshake import Opening, believable
 from forensics.backends.live import LiveBackend, allowance
 from forensics.backends.openai import ApiBackend, OpenAIBackend
 from forensics.backends.openai_parse import parse, split_thoughts
@@ -947,6 +947,14 @@ class TestHandshake:
         done = run(backend, target)[0].completion
         expected = [server.row("Once more")[" w1"], server.row("Once more w1")[" w2"]]
         assert [t.logprob for t in done.tokens] == pytest.approx(expected)
+
+    def test_what_it_asks_is_drawn_by_a_salt(self) -> None:
+        drawn = [Opening.of(salt.to_bytes(32)) for salt in range(200)]
+        assert Opening.of((7).to_bytes(32)) == drawn[7]
+        assert len({o.turn for o in drawn}) > 100
+        assert len({o.text for o in drawn}) > 100
+        assert len({o.seed for o in drawn}) == 200
+        assert max(o.seed for o in drawn) < 2**30
 
     def test_sampling_does_not_colour_a_score(self) -> None:
         _, _, server, backend = shake(processed=True)

@@ -71,6 +71,27 @@ def test_an_honest_endpoint(suite: Path) -> None:
     assert systems == {"You know things."}
 
 
+def test_each_case_shakes_hands_in_its_own_words_and_all_parties_in_the_same(suite: Path, tmp_path: Path) -> None:
+    heard: list[tuple[str, str, int]] = []
+    honest = toys(TABLE)
+
+    def listening(body: Mapping[str, Any], key: str) -> dict[str, Any]:
+        if "unusual words" in (text := body["messages"][-1]["content"]):
+            heard.append((body["model"], text, body["seed"]))
+        return honest(body, key)
+
+    with Loopback(message=listening) as server:
+        for case in ("one.case", "two.case"):
+            with pytest.raises(BudgetExceeded), Store(tmp_path / case) as store:
+                collect(settings(server, suite, max_requests=1), store=store)
+    first, second = heard[: len(heard) // 2], heard[len(heard) // 2 :]
+    for half in (first, second):
+        assert {model for model, _, _ in half} == set(TABLE)
+        assert len({text for _, text, _ in half}) == 1
+        assert len({seed for _, _, seed in half}) == 2
+    assert not {seed for _, _, seed in first} & {seed for _, _, seed in second}  # texts are alike once in 240
+
+
 def test_an_endpoint_that_changes_its_model_is_noticed(suite: Path) -> None:
     honest = toys(TABLE | {"other": "toy/zoe"})
     seen = 0

@@ -19,7 +19,7 @@ from audits import Audited, audited, common_tops
 from smollm2 import NAME
 
 from forensics.backends import open_backend
-from forensics.backends.handshake import TEXT
+from forensics.backends.handshake import Opening
 from forensics.spec import parse_spec
 from forensics.types import Capabilities, Request, Sampling
 
@@ -56,8 +56,8 @@ def test_because_its_echo_is_shifted(llama_server: str) -> None:
         answer = httpx2.post(url, json=plain | more, timeout=120, trust_env=False).json()
         return answer["choices"][0] | answer["choices"][0]["logprobs"]
 
-    said = post(prompt=TEXT, max_tokens=12, logprobs=5)
-    read = post(prompt=TEXT + str(said["text"]), max_tokens=1, echo=True, logprobs=1)
+    said = post(prompt=Opening.of(b"").text, max_tokens=12, logprobs=5)
+    read = post(prompt=Opening.of(b"").text + str(said["text"]), max_tokens=1, echo=True, logprobs=1)
     start = next(i for i in range(len(read["tokens"])) if read["tokens"][i : i + 12] == said["tokens"])
     shifted = [beside[token] for beside, token in zip(read["top_logprobs"][start - 1 :], said["tokens"], strict=False)
                if token in beside]  # fmt: skip
