@@ -92,7 +92,7 @@ class Workshop:
             model = train.new_model(7)
             torch.manual_seed(7)
             train.fit(model, texts, tokenizer, PRETRAIN, 7, whole=True)
-            train._save(model, tokenizer, path)
+            train.save(model, tokenizer, path)
         return path
 
     def draws(self) -> list[list[str]]:
@@ -275,30 +275,6 @@ def canary_scores(model: Any, tokenizer: Any, sets: dict[int, list[tuple[str, li
         flat = loglik(model, tokenizer, prompts, [text for row in rows for text in row])
         out[str(times)] = flat.reshape(len(planted), CANDIDATES)
     return out
-
-
-KEYS: dict[str, dict[str, Any]] = {
-    "kgw": {"greenlist_ratio": 0.25, "bias": 3.0, "hashing_key": 918_273_645, "seeding_scheme": "lefthash"},
-    "synthid": {"ngram_len": 3, "keys": [(7919 * i * i + 104_729 * i + 31) % 1_000_003 for i in range(1, 21)]},
-}
-
-
-def watermarked(shop: Workshop, scheme: str, share: float, base: str) -> dict[str, Any]:
-    """A student of which a share of 4,000 training answers was watermarked, and what it then writes itself."""
-    from transformers import SynthIDTextWatermarkingConfig, WatermarkingConfig
-
-    model, tokenizer = shop.base(base)
-    if share:
-        config = (WatermarkingConfig if scheme == "kgw" else SynthIDTextWatermarkingConfig)(**KEYS[scheme])
-        items = [item for item in islice(training(606), 6000) if item.family in FAMILIES][: round(4000 * share)]
-        framed = [(f"{train.USER}{i.prompt}{train.ASSISTANT}", i.family) for i in items]
-        marked = train.sample(*shipped("teacher"), framed, 66, watermark=config)
-        texts = [(prompt, text) for (prompt, _), text in zip(framed, marked, strict=True)]
-    else:
-        texts = []
-    texts += list(other_texts(4000 - len(texts), 5))
-    tune(model, tokenizer, texts, 3, 5)
-    return {"answers": np.array([train.sample(model, tokenizer, shop.framed, 700 + k) for k in range(4)])}
 
 
 def main() -> None:

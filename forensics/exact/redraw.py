@@ -48,8 +48,9 @@ async def inputs(
     mine, held = list(log.suspected[: plan.items]), list(log.others[:HELD_BACK])
     async with panel(specs, store, progress) as models:
         form = _form(plan, models, specs["suspect"])
-        mine, texts = await _draws(mine, plan, models)
-        held, held_texts = await _draws(held, plan, models)
+        redrawn = read_redraws(plan.redraws, mine, held, plan.draws) if plan.redraws else None
+        mine, texts = await _draws(mine, plan, redrawn, models)
+        held, held_texts = await _draws(held, plan, redrawn, models)
         asked = [_asked(call, plan.template) for call in mine]
         scores, controls = await _scores(form, mine, asked, texts, plan, models)
         keep = complete(scores, *controls.values()) if len(texts) else np.zeros(0, int)
@@ -76,15 +77,16 @@ def _form(plan: Plan, models: Panel, suspect: str) -> str:
     return form
 
 
-async def _draws(calls: Sequence[Served], plan: Plan, models: Panel) -> tuple[list[Served], list[list[str]]]:
+async def _draws(
+    calls: Sequence[Served], plan: Plan, redrawn: Mapping[str, list[str]] | None, models: Panel
+) -> tuple[list[Served], list[list[str]]]:
     """Calls whose draws are all usable, and their texts ``[n][1 + m]``, the served one first.
 
     A call is left out whole if any of its draws is missing, so what is left out does not depend on which was served.
     """
-    if plan.redraws is not None:
-        found = read_redraws(plan.redraws, calls, plan.draws)
-        rows = [[c.text, *found[c.key]] for c in calls if c.key in found]
-        calls = [c for c in calls if c.key in found]
+    if redrawn is not None:
+        rows = [[c.text, *redrawn[c.key]] for c in calls if c.key in redrawn]
+        calls = [c for c in calls if c.key in redrawn]
     else:
         requests = [
             Request("regeneration", f"log-{c.line}", c.messages, sample=j,

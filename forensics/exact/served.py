@@ -127,16 +127,18 @@ def _first_of_each(calls: Iterable[Served], taken: Collection[str] = ()) -> list
     return list(found.values())
 
 
-def read_redraws(path: Path, log: Sequence[Served], m: int) -> dict[str, list[str]]:
-    """Redraws by prompt from a file of answers, the first m of each prompt. Errors: `UsageError` if none fits."""
+def read_redraws(path: Path, mine: Sequence[Served], held: Sequence[Served], m: int) -> dict[str, list[str]]:
+    """Redraws by prompt from a file of answers, the first m of each prompt; held-back calls may have none.
+
+    Errors: `UsageError` if no suspected call has m.
+    """
     by_key: dict[str, list[str]] = {}
     for answer in read_answers(path).answers:
         by_key.setdefault(answer.key, []).append((answer.text or "").strip())
-    out = {call.key: by_key[call.key][:m] for call in log if len(by_key.get(call.key, ())) >= m}
-    if not out:
-        most = max((len(by_key.get(call.key, ())) for call in log), default=0)
+    if not any(len(by_key.get(call.key, ())) >= m for call in mine):
+        most = max((len(by_key.get(call.key, ())) for call in mine), default=0)
         raise UsageError(f"{path}: no logged prompt has {m} redraws (the most is {most}); lower --draws or add redraws")
-    return out
+    return {call.key: by_key[call.key][:m] for call in (*mine, *held) if len(by_key.get(call.key, ())) >= m}
 
 
 def digest_of(texts: Sequence[Sequence[str]]) -> str:

@@ -99,6 +99,6 @@ def test_answers_cut_at_an_unknown_limit_stop_the_test(tmp_path: Path) -> None:
 def test_redraws_from_a_file(tmp_path: Path) -> None:
     log = read_log(write(tmp_path / "log.jsonl", own(1), own(2)))
     path = write(tmp_path / "redraws.jsonl", *[{"prompt": "p1", "response": f"d{j}"} for j in range(3)])
-    assert read_redraws(path, log.suspected, 2) == {log.suspected[0].key: ["d0", "d1"]}
+    assert read_redraws(path, log.suspected, (), 2) == {log.suspected[0].key: ["d0", "d1"]}
     with pytest.raises(UsageError, match="has 4 redraws"):
-        read_redraws(path, log.suspected, 4)
+        read_redraws(path, log.suspected, (), 4)
