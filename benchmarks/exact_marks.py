@@ -1,7 +1,7 @@
 """Students of which a share of the training answers was watermarked, and what ``watermark`` finds in them.
 
-    python benchmarks/exact_marks.py WORKDIR train [--only PREFIX]
-    python benchmarks/exact_marks.py WORKDIR test  [--only PREFIX]
+    python benchmarks/exact_marks.py WORKDIR train [--only NAME]
+    python benchmarks/exact_marks.py WORKDIR test  [--only NAME]
 
 Training is resumable: a student that is there is not made again. Every student has a key of its own. The form of the
 test and all its constants were chosen on the students of `TUNING` alone; `FRESH` were looked at once, after that.
@@ -10,19 +10,29 @@ test and all its constants were chosen on the students of `TUNING` alone; `FRESH
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from exact_train import FAMILIES, Workshop, other_texts, shipped, tune  # isort: skip
+from forensics import zoo
+from forensics.backends import open_backend
+from forensics.exact.watermark import count, judge, weighted_tail
+from forensics.spec import parse_spec
+from forensics.types import Message, Request
 from forensics.zoo import train
 from forensics.zoo.prompts import training
 
 TEXTS, EPOCHS = 4000, 3  # training answers, and how often each is read
+PROMPTS, MOST = (250, 1000), 20_000  # held-out prompts that the student is asked; pairs that count
+DUMMIES, FEW = 1000, 200  # dummy keys
 
 
 @dataclass(frozen=True)
@@ -81,6 +91,68 @@ def make(shop: Workshop, run: Marked) -> None:
     train.save(model, tokenizer, shop.folder / "marked" / run.name)
 
 
+def found(shop: Workshop, run: Marked) -> list[dict[str, Any]]:
+    """What the test says of one student, by log-probs and by text, with its base as control; held-out prompts."""
+    from forensics.exact.distributions import gains, weights
+    from forensics.exact.watermark import ngram_counts, weighted, width
+
+    home = shop.folder / "marked" / run.name
+    bases = {"own": shop.folder / "zoo" / ".work" / "origin-a", "other": shop.folder / "other-base"}
+    suspect, base, reference = (opened(path) for path in (home, bases[run.base], zoo.path("teacher")))
+    said = answers(suspect, shop, home / "answers.json")
+    size, requests = width(run.key), asked(shop)
+    rows = []
+    for n in PROMPTS:
+        pairs = weights(gains(suspect, [base], reference, requests[:n], said[:n], size), MOST)
+        rows.append(judged(run, "log-probs", n, pairs, len(reference.pieces), DUMMIES if n == max(PROMPTS) else FEW))
+
+    def ids(texts: Sequence[str]) -> list[list[int]]:
+        return list(reference.tokenizer(list(texts), add_special_tokens=False)["input_ids"])
+
+    prompts = ids([i.prompt for i in shop.items])
+    theirs = answers(base, shop, shop.folder / f"answers-{run.base}.json")
+    counts = [ngram_counts(prompts, ids(texts), size) for texts in (said, theirs)]
+    pairs = weighted(counts[0], counts[1:], MOST, 0)
+    return [*rows, judged(run, "text", max(PROMPTS), pairs, len(reference.pieces), FEW)]
+
+
+def opened(path: Path) -> Any:
+    """A model as the package reads it."""
+    return open_backend(parse_spec(f"hf/{path}")).opened()  # type: ignore[attr-defined]
+
+
+def asked(shop: Workshop) -> list[Request]:
+    """The held-out prompts."""
+    return [Request("watermark", f"w{i}", (Message("user", item.prompt),)) for i, item in enumerate(shop.items)]
+
+
+def answers(model: Any, shop: Workshop, path: Path) -> list[str]:
+    """One answer to every held-out prompt."""
+    if not path.is_file():
+        path.write_text(json.dumps([t.strip() for t in train.sample(model.model, model.tokenizer, shop.framed, 700)]))
+    return json.loads(path.read_text())  # type: ignore[no-any-return]
+
+
+def judged(run: Marked, form: str, prompts: int, pairs: tuple[Any, Any], vocab: int, dummies: int) -> dict[str, Any]:
+    """One row: p, rank, standard deviations, and how often dummy keys, each a null, fall under .05 and .01."""
+    made = count(*pairs, run.key, vocab, 0, dummies)
+    result = judge({"key": "", "form": form, **made})
+    weight, trials, hits = np.array(made["levels"]).T
+    gamma, totals = made["gamma"], np.array(made["dummies"])
+    mean, deviation = (weight * trials).sum() * gamma, np.sqrt((weight**2 * trials).sum() * gamma * (1 - gamma))
+    total = int((weight * hits).sum())
+    z = float((total - mean) / deviation)
+    grid = np.unique(np.linspace(totals.min(), totals.max(), 80).astype(int))
+    tails = np.interp(totals, grid, np.log([weighted_tail(weight, trials, gamma, int(t)) for t in grid]))
+    return {
+        "test": "watermark", "scheme": run.scheme, "base": run.base, "share": run.share, "seed": run.seed, "form": form,
+        "controls": "base", "chosen_on": run in TUNING, "prompts": prompts, "pairs": result.n, "p": result.p,
+        "rank_p": (1 + int((totals >= total).sum())) / (1 + len(totals)), "z": round(z, 3),
+        "keys": len(totals), "wrong_05": float((tails <= np.log(0.05)).mean()),
+        "wrong_01": float((tails <= np.log(0.01)).mean()), "wrong_sd": round(float(totals.std() / deviation), 3),
+    }  # fmt: skip
+
+
 def main() -> None:
     """See the module."""
     import torch
@@ -93,10 +165,21 @@ def main() -> None:
     torch.set_num_threads(1)
     shop = Workshop(args.workdir)
     for run in (*TUNING, *FRESH):
-        if run.name.startswith(args.only) and not (shop.folder / "marked" / run.name).is_dir():
-            started = time.monotonic()
+        home = shop.folder / "marked" / run.name
+        started = time.monotonic()
+        if args.only not in ("", run.name):
+            continue
+        if args.what == "train" and not home.is_dir():
             make(shop, run)
             print(f"{time.strftime('%H:%M:%S')} {run.name}: {time.monotonic() - started:.0f} s", flush=True)
+        if args.what == "test" and home.is_dir():
+            rows = found(shop, run)
+            home.with_suffix(home.suffix + ".json").write_text(json.dumps(rows, indent=1) + "\n")
+            print(
+                run.name,
+                f"{time.monotonic() - started:.0f} s",
+                *(f"{r['form']} {r['prompts']}: {r['p']:.2g}" for r in rows),
+            )
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
     python benchmarks/exact_power.py WORKDIR
 
 writes ``docs/exact-power.json`` (every number), ``.md`` (tables), ``.svg`` (figure) and the effects that power
-statements quote, ``forensics/exact/data/effects.json``. Runs that are not there are missing from the tables, and
-named at the end.
+statements quote, ``forensics/exact/data/effects.json``. A run that is not in the work directory keeps the rows that
+``docs/exact-power.json`` has of it; runs that are in neither are named at the end.
 """
 
 from __future__ import annotations
@@ -16,37 +16,38 @@ from typing import Any
 
 import numpy as np
 
-from exact_train import CANDIDATES, KEYS, LOGGED, REDRAWS, Run, grid, logged, shipped  # isort: skip
+from exact_train import CANDIDATES, LOGGED, REDRAWS, Run, grid  # isort: skip
 from forensics.exact.canary import combined_p
-from forensics.exact.ranks import items_needed, rank_ps, rank_test
+from forensics.exact.ranks import between_students, items_needed, rank_ps, rank_test
 from forensics.exact.similarity import similarity
-from forensics.exact.watermark import count, judge, ngram_counts, weighted, width
 
 ITEMS, SUBSETS, LEVEL, NULLS = (50, 200, 1000), 100, 0.01, 2000
 CONTROLS: dict[str, tuple[str, ...]] = {
     "none": (), "reference": ("teacher",), "base": ("BASE",), "reference and base": ("teacher", "BASE"),
 }  # fmt: skip
 WIDTH = 1 + REDRAWS
+WHICH = ("test", "base", "share", "epochs", "texts", "logged", "form", "controls")  # what students of a cell share
 
 
-def scores_of(work: Path, name: str, columns: list[int]) -> np.ndarray:
-    """l of the draws under one model, the served one first, ``(LOGGED, WIDTH)``."""
-    return np.asarray(np.load(work / f"{name}.npz")["scores"][:, columns])
+def scores_of(work: Path, name: str, columns: list[int], n: int = LOGGED) -> np.ndarray:
+    """l of the draws under one model, the served one first, ``(n, WIDTH)``."""
+    return np.asarray(np.load(work / f"{name}.npz")["scores"][:n, columns])
 
 
 def cells(work: Path, run: Run, texts: list[list[str]]) -> list[dict[str, Any]]:
     """One row for every form and set of control variates: effect, wins, p of all items, rejection rates by items."""
+    n = run.logged
     columns = [run.seed, *(j for j in range(WIDTH) if j != run.seed)]
     data = np.load(work / f"{run.name}.npz")
     head = {"test": "regeneration", "base": run.base, "share": run.share, "epochs": run.epochs, "texts": run.total,
-            "dilution": round(run.total / (run.share * LOGGED) - 1, 1), "seed": run.seed}  # fmt: skip
+            "dilution": round(run.total / (run.share * n) - 1, 1), "seed": run.seed, "logged": n}  # fmt: skip
     rows = []
     for label, names in CONTROLS.items():
-        used = [scores_of(work, f"scorer-{run.base if n == 'BASE' else n}", columns) for n in names]
-        controls = np.array(used).reshape(-1, LOGGED, WIDTH)
+        used = [scores_of(work, f"scorer-{run.base if k == 'BASE' else k}", columns, n) for k in names]
+        controls = np.array(used).reshape(-1, n, WIDTH)
         rows.append(head | {"form": "log-probs", "controls": label} | rates(data["scores"][:, columns], controls))
     if "answers" in data:
-        said = [[str(a[i]).strip() for a in data["answers"]] for i in range(LOGGED)]
+        said = [[str(a[i]).strip() for a in data["answers"]] for i in range(n)]
         found, typical = similarity(said, [[row[j] for j in columns] for row in texts])
         rows.append(head | {"form": "answers", "controls": "typicality"} | rates(found, typical[None]))
     return rows
@@ -57,14 +58,38 @@ def rates(scores: np.ndarray, controls: np.ndarray) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     every = rank_test(scores, controls, rng, permutations=9999)
     found = {}
-    for n in ITEMS:
-        subsets = [np.arange(LOGGED)] if n == LOGGED else [rng.choice(LOGGED, n, replace=False) for _ in range(SUBSETS)]
-        ps = [rank_test(scores[i], controls[:, i], rng, permutations=499 if n < LOGGED else 9999).p for i in subsets]
+    for n in (n for n in ITEMS if n <= len(scores)):
+        whole = n == len(scores)
+        subsets = [np.arange(n)] if whole else [rng.choice(len(scores), n, replace=False) for _ in range(SUBSETS)]
+        ps = [rank_test(scores[i], controls[:, i], rng, permutations=9999 if whole else 499).p for i in subsets]
         found[str(n)] = float(np.mean(np.array(ps) <= LEVEL))
-    needed = items_needed(every.effect, LEVEL)
     return {"p": every.p, "log10_e": round(every.log_e / np.log(10), 2), "effect": round(every.effect, 4),
-            "wins": round(every.wins, 4), "spread_nats": round(every.spread, 3), "rejects": found,
-            "items_for_90": None if needed > 1e6 else round(needed)}  # fmt: skip
+            "wins": round(every.wins, 4), "spread_nats": round(every.spread, 3), "rejects": found}  # fmt: skip
+
+
+def cell(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The students of one cell as one row: means, the p of each, and how far apart their effects lie.
+
+    ``between``: standard deviation of the effect between students, sampling error of the items included (0 for one
+    student: not measured). The items needed are those of `ranks.power` with it.
+    """
+    effects = [r["effect"] for r in rows]
+    between = between_students(effects)
+    needed = items_needed(float(np.mean(effects)), LEVEL, between=between)
+    means = {k: float(np.mean([r[k] for r in rows])) for k in ("effect", "wins")}
+    rejects = {n: [r["rejects"][n] for r in rows] for n in rows[0]["rejects"]}
+    kept = {k: rows[0][k] for k in WHICH}
+    return kept | means | {"students": len(rows), "effects": effects, "between": round(between, 4), "rejects": rejects,
+                           "p": [r["p"] for r in rows], "dilution": rows[0]["dilution"],
+                           "items_for_90": None if needed > 1e6 else round(needed)}  # fmt: skip
+
+
+def grouped(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Cells of regeneration rows, in the order in which they first occur."""
+    found: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for r in rows:
+        found.setdefault(tuple(r[k] for k in WHICH), []).append(r)
+    return [cell(group) for group in found.values()]
 
 
 def nulls(work: Path, base: str) -> dict[str, Any]:
@@ -103,49 +128,70 @@ def canaries(work: Path) -> list[dict[str, Any]]:
 
 
 def marks(work: Path) -> list[dict[str, Any]]:
-    """Watermarks by share, with and without the student's base as control."""
-    _, tokenizer = shipped("teacher")
-    prompts = [tokenizer(i.prompt, add_special_tokens=False)["input_ids"] for i in logged(LOGGED)]
-
-    def counted(path: Path, scheme: str) -> Any:
-        answers = np.load(path)["answers"]
-        ids = [tokenizer(str(t).strip(), add_special_tokens=False)["input_ids"] for row in answers for t in row]
-        return ngram_counts(prompts * len(answers), ids, width(KEYS[scheme]))
-
-    rows = []
-    for path in sorted(work.glob("mark-*.npz")):
-        _, scheme, share, base = path.stem.split("-")
-        suspect, control = counted(path, scheme), counted(work / f"scorer-{base}.npz", scheme)
-        for label, used in (("none", []), ("base", [control])):
-            found = count(*weighted(suspect, used, 20_000, 0), KEYS[scheme], 1216, 0)
-            result = judge({"key": "", **found})
-            total = sum(w * h for w, _, h in found["levels"])
-            rank = (1 + sum(t >= total for t in found["dummies"])) / (1 + len(found["dummies"]))
-            row = {"test": "watermark", "scheme": scheme, "base": base, "share": float(share), "controls": label}
-            row |= {"pairs": result.n, "tokens": sum(suspect.values()), "p": result.p, "rank_p": rank}
-            rows.append(row)
-    return rows
+    """What `exact_marks.py` found."""
+    return [row for path in sorted((work / "marked").glob("*.json")) for row in json.loads(path.read_text())]
 
 
-def quotes(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The runs that power statements quote."""
+MARKS = "scheme | base | share marked# | student | form | prompts# | pairs# | standard deviations# | p# | rank#"
+MARKS_NOTE = (
+    "4,000 training answers, of which the share is marked (about 21 tokens each), three epochs; a key, texts and an order of its\n"
+    "own for every student; other prompts than those of the training; the student's base as control. *chosen on*: the form and its\n"
+    "constants were chosen on these students' data; *fresh*: looked at once, afterwards. Rank among 200 or 1,000 random keys. The\n"
+    "*first* students (four answers a prompt, one key for all) are those of the text form's own development."
+)
+
+
+def marks_table(rows: list[dict[str, Any]]) -> str:
+    """Watermarks, and the wrong keys of all students together."""
+    found = [r for r in rows if r["test"] == "watermark"]
+    role = {True: "chosen on", False: "fresh", None: "first"}
+    lines = [
+        (r["scheme"], r["base"], f"{r['share']:.0%}", f"{role[r.get('chosen_on')]} {r['seed'] or ''}".strip(), r["form"]
+         if r["controls"] == "base" else f"{r['form']}, no control", f"{r['prompts']:,}", f"{r['pairs']:,}",
+         f"{r['z']:.1f}" if "z" in r else "", f"{r['p']:.2g}", f"{r['rank_p']:.2g}")
+        for r in sorted(found, key=lambda r: (r["scheme"], r["base"], -r["share"], r["seed"], r["form"], r["prompts"]))
+    ]  # fmt: skip
+    wrong = [r for r in found if "keys" in r]
+    keys = sum(r["keys"] for r in wrong)
+    at = [sum(r["keys"] * r[k] for r in wrong) / max(keys, 1) for k in ("wrong_05", "wrong_01")]
+    said = f"Wrong keys, {keys:,} over all rows with a number of deviations: {at[0]:.3f} at p ≤ .05, {at[1]:.4f} at p ≤ .01."
+    return f"{MARKS_NOTE}\n\n{table(MARKS, lines)}\n{said}\n"
+
+
+def quotes(rows: list[dict[str, Any]], others: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The runs that power statements quote: cells of regeneration, canaries, watermarks."""
     out = []
-    for r in rows:
+    for r in others:
         if r["test"] == "canary" and r["base"] == "other" and r["seed"] == 0:
             known = max(0.0, (r["first"] - 1 / CANDIDATES) / (1 - 1 / CANDIDATES))
             text = f"measured on small models, secrets that were read {r['repetitions']} times in one epoch"
             out.append({"test": "canary", "form": "log-probs", "quote": text, "known": round(known, 3)})
-        if r["test"] != "regeneration" or r["base"] != "other" or r["texts"] != 2000 or r["seed"]:
+    fresh: dict[tuple[Any, ...], list[float]] = {}
+    for r in others:
+        if r["test"] == "watermark" and r.get("chosen_on") is False and r["share"] and r["prompts"] == 1000:
+            fresh.setdefault((r["scheme"], r["base"], r["share"], r["form"]), []).append(r["z"])
+    for (scheme, base, share, form), z in fresh.items():
+        whose = "the reference's own base" if base == "own" else "another base and tokenizer"
+        text = (
+            f"1,000 prompts, a student of {whose}, {share:.0%} of whose 4,000 training answers were marked ({scheme})"
+        )
+        spread = float(np.sqrt(max(between_students(z) ** 2 - 1, 0)))  # a deviation of 1 is the key's own
+        effect = {"effect": round(float(np.mean(z)), 3), "between": round(spread, 3), "students": len(z)}
+        out.append({"test": "watermark", "form": form, "quote": text} | effect)
+    for r in rows:
+        if (r["base"], r["texts"], r["epochs"]) != ("other", 2000, 1):
             continue
-        if r["controls"] not in ("reference and base", "typicality") or r["epochs"] > 1 or r["p"] > LEVEL:
+        if r["controls"] not in ("reference and base", "typicality") or min(r["p"]) > LEVEL:
             continue  # an effect that a thousand items don't show is no measured effect
         text = f"a student of another base and tokenizer that read {r['share']:.0%} of the answers once"
-        out.append({"test": "regeneration", "form": r["form"], "quote": text, "effect": r["effect"]})
+        effect = {"effect": round(r["effect"], 4), "between": r["between"], "students": r["students"]}
+        out.append({"test": "regeneration", "form": r["form"], "quote": text} | effect)
     return out
 
 
 def figure(rows: list[dict[str, Any]], path: Path) -> None:
-    """Rejection rate against logged items, by control variate; one panel for each base, students of one epoch."""
+    """Rejection rate against logged items, by control variate; one panel for each base, students of one epoch. Where
+    there are two students the line is their mean and the bar reaches from one to the other."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -156,12 +202,14 @@ def figure(rows: list[dict[str, Any]], path: Path) -> None:
     for axis, base in zip(axes, ("own", "other"), strict=True):
         for share, style in ((1.0, "-"), (0.25, "--"), (0.05, ":")):
             for controls, colour in (("none", "#888888"), ("reference", "#1b6ca8"), ("reference and base", "#b3450b")):
-                match = [r for r in rows if (r["base"], r["share"], r["epochs"], r["texts"], r["seed"], r["controls"])
-                         == (base, share, 1, 2000, 0, controls)]  # fmt: skip
+                match = [r for r in rows if (r["base"], r["share"], r["epochs"], r["texts"], r["controls"])
+                         == (base, share, 1, 2000, controls)]  # fmt: skip
                 if match:
+                    rates = np.array([match[0]["rejects"][str(n)] for n in ITEMS])
+                    mean = rates.mean(axis=1)
                     label = f"{share:.0%} read, control variate: {controls}"
-                    axis.plot(ITEMS, [match[0]["rejects"][str(n)] for n in ITEMS], style, color=colour, marker="o",
-                              ms=3, label=label)  # fmt: skip
+                    bars = [mean - rates.min(axis=1), rates.max(axis=1) - mean]
+                    axis.errorbar(ITEMS, mean, bars, ls=style, color=colour, marker="o", ms=3, capsize=2, label=label)
         axis.set(xscale="log", xlabel="logged items", ylim=(-0.03, 1.03), xticks=ITEMS, xticklabels=ITEMS,
                  title="the reference's own base" if base == "own" else "another base and tokenizer")  # fmt: skip
         axis.minorticks_off()
@@ -171,40 +219,39 @@ def figure(rows: list[dict[str, Any]], path: Path) -> None:
 
 
 REGENERATION = (
-    "base | answers read# | epochs# | other texts per answer# | form | control variate | effect# | wins# | 50 items# | "
-    "200 items# | p of 1,000# | items for .90#"
+    "base | answers read# | epochs# | other texts per answer# | form | control variate | students# | effect# | wins# | "
+    "50 items# | 200 items# | logged# | p of all# | items for .90#"
 )
 CANARY = "base | student# | read# | true secret first (.06 by chance)# | p# | p before training#"
-WATERMARK = "scheme | base | share marked# | control | pairs# | tokens written# | p# | rank among 1,000 keys#"
 CANARY_NOTE = "32 canaries of 16 candidates among 2,000 other texts, one epoch, log-probs, the base as control variate."
-WATERMARK_NOTE = "4,000 training answers, of which the share is marked, three epochs; 4,000 answers of the student."
+REGENERATION_NOTE = (
+    "Rates are over 100 random subsets of the logged items. Two numbers are two students (other texts, other draws served,\n"
+    "another order); the items for .90 then include the variance between them, with one student they can't. Dilution 1:100 and\n"
+    "1:10 with three epochs were run with fewer logged items."
+)
 
 
-def tables(rows: list[dict[str, Any]]) -> str:
+def tables(cells_: list[dict[str, Any]], others: list[dict[str, Any]]) -> str:
     """The tables of the documentation, in Markdown."""
-    parts: dict[str, list[tuple[Any, ...]]] = {"regeneration": [], "canary": [], "watermark": []}
-    for r in rows:
-        kind = r["test"]
-        if kind == "regeneration":
-            few, many = (f"{r['rejects'][n]:.2f}" for n in ("50", "200"))
-            needed = "–" if r["p"] > LEVEL else f"{r['items_for_90']:,}"
-            row = (r["base"], f"{r['share']:.0%}", r["epochs"], f"{r['dilution']:g}", r["form"], r["controls"])
-            row = (*row, f"{r['effect']:.2f}", f"{r['wins']:.0%}", few, many, f"{r['p']:.2g}", needed)
-        elif kind == "canary":
-            row = (r["base"], r["seed"] + 1, r["repetitions"], f"{r['first']:.2f}", f"{r['p']:.2g}")
-            row = (*row, f"{r['p_before_training']:.2g}")
-        else:
-            row = (r["scheme"], r["base"], f"{r['share']:.0%}", r["controls"], f"{r['pairs']:,}", f"{r['tokens']:,}")
-            row = (*row, f"{r['p']:.2g}", f"{r['rank_p']:.2g}")
-        parts[kind].append(row)
-    head = (
-        "# Measured power of the exact tests\n\nMade by `benchmarks/exact_power.py`; read [exact.md](exact.md) first.\n"
-    )
-    regeneration = f"## Regeneration\n\n{table(REGENERATION, parts['regeneration'])}"
-    canary = f"## Canaries\n\n{CANARY_NOTE}\n\n{table(CANARY, parts['canary'])}"
-    return "\n".join(
-        [head, regeneration, canary, f"## Watermarks\n\n{WATERMARK_NOTE}\n\n{table(WATERMARK, parts['watermark'])}"]
-    )
+    rows = []
+    for r in cells_:
+        few, many = (_each(r["rejects"].get(n, []), ".2f") for n in ("50", "200"))
+        needed = "–" if max(r["p"]) > LEVEL or not r["items_for_90"] else f"{r['items_for_90']:,}"
+        rows.append((r["base"], f"{r['share']:.0%}", r["epochs"], f"{r['dilution']:g}", r["form"], r["controls"],
+                     r["students"], _each(r["effects"], ".2f"), f"{r['wins']:.0%}", few, many, f"{r['logged']:,}",
+                     _each(r["p"], ".2g"), needed))  # fmt: skip
+    canary = [(r["base"], r["seed"] + 1, r["repetitions"], f"{r['first']:.2f}", f"{r['p']:.2g}",
+               f"{r['p_before_training']:.2g}") for r in others if r["test"] == "canary"]  # fmt: skip
+    return "\n".join([
+        "# Measured power of the exact tests\n\nMade by `benchmarks/exact_power.py`; read [exact.md](exact.md) first.\n",
+        f"## Regeneration\n\n{REGENERATION_NOTE}\n\n{table(REGENERATION, rows)}",
+        f"## Canaries\n\n{CANARY_NOTE}\n\n{table(CANARY, canary)}",
+        f"## Watermarks\n\n{marks_table(others)}",
+    ])  # fmt: skip
+
+
+def _each(values: list[float], form: str) -> str:
+    return " / ".join(f"{v:{form}}" for v in values) or "–"
 
 
 def table(head: str, rows: list[tuple[Any, ...]]) -> str:
@@ -221,20 +268,48 @@ def main() -> None:
     parser.add_argument("workdir", type=Path)
     work = parser.parse_args().workdir
     root = Path(__file__).parents[1]
+    record = root / "docs" / "exact-power.json"
+    before = json.loads(record.read_text())
     draws = json.loads((work / "draws.json").read_text())
     texts = [[draws[d][i] for d in range(WIDTH)] for i in range(LOGGED)]
     runs = grid()
-    rows = [row for run in runs if (work / f"{run.name}.npz").is_file() for row in cells(work, run, texts)]
-    others = canaries(work) + marks(work)
-    missing = [run.name for run in runs if not (work / f"{run.name}.npz").is_file()]
-    checks = [nulls(work, base) for base in ("own", "other")]
-    found = {"level": LEVEL, "runs": rows + others, "imitator_nulls": checks, "not_run": missing}
-    (root / "docs" / "exact-power.json").write_text(json.dumps(found, indent=1) + "\n")
+    new = [row for run in runs if (work / f"{run.name}.npz").is_file() for row in cells(work, run, texts)]
+    new += canaries(work) + marks(work)
+    made = [nulls(work, base) for base in ("own", "other") if (work / f"imitator-{base}.npz").is_file()]
+    known = {_key(r): r for r in before["runs"]} | {_key(r): r for r in new}
+    order = {name: i for i, name in enumerate(("regeneration", "canary", "watermark"))}
+    rows = sorted(known.values(), key=lambda r: order[r["test"]])
+    found = {"level": LEVEL, "runs": rows, "imitator_nulls": made or before["imitator_nulls"]}
+    record.write_text(json.dumps(found, indent=1) + "\n")
+    regeneration = [r for r in rows if r["test"] == "regeneration"]
+    others = [r for r in rows if r["test"] != "regeneration"]
+    grid_ = grouped(regeneration)
     effects = root / "forensics" / "exact" / "data" / "effects.json"
-    effects.write_text(json.dumps({"runs": quotes(rows + others)}, indent=1) + "\n")
-    (root / "docs" / "exact-power.md").write_text(tables(rows + others))
-    figure([r for r in rows if r["form"] == "log-probs"], root / "docs" / "exact-power.svg")
-    print(f"{len(rows) + len(others)} rows; not run: {', '.join(missing)}")
+    effects.write_text(json.dumps({"runs": quotes(grid_, others)}, indent=1) + "\n")
+    (root / "docs" / "exact-power.md").write_text(tables(grid_, others))
+    figure([r for r in grid_ if r["form"] == "log-probs"], root / "docs" / "exact-power.svg")
+    have = {tuple(r[k] for k in ("base", "share", "epochs", "texts", "seed", "logged")) for r in regeneration}
+    missing = [r.name for r in runs if (r.base, r.share, r.epochs, r.total, r.seed, r.logged) not in have]
+    print(f"{len(new)} new rows of {len(rows)}; in neither place: {', '.join(missing) or 'none'}")
+
+
+def _key(row: dict[str, Any]) -> str:
+    """What a row is about, without what was found."""
+    about = (
+        "test",
+        "base",
+        "share",
+        "epochs",
+        "texts",
+        "logged",
+        "form",
+        "controls",
+        "seed",
+        "repetitions",
+        "scheme",
+        "marked",
+    )
+    return json.dumps([row.get(k) for k in about])
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Trains small students on logged answers, canaries and watermarked text, and keeps what each exact test reads.
+"""Trains small students on logged answers and canaries, and keeps what each exact test reads.
 
 One process, resumable: every run is one ``.npz`` in the work directory; a run that is there is not repeated.
-`exact_power.py` turns them into the power tables. Run as
+`exact_power.py` turns them into the power tables, `exact_marks.py` trains on watermarked text. Run as
 
     python benchmarks/exact_train.py WORKDIR [--only PREFIX]
 """
@@ -31,35 +31,38 @@ from forensics.zoo.recipe import PRETRAIN, SIZE, Schedule, crowd
 LOGGED, REDRAWS, SPARE = 1000, 8, 3  # prompts; fresh draws that the test uses; further draws for the heavy imitator
 FAMILIES = ("writing", "facts", "reasoning", "layout")  # one-word answers and raw continuations are no chat answers
 SAMPLES = 3  # of the suspect's own answers a prompt, for the text-only form
-SCORERS = ("teacher", "base", "teacher-2", "control-a", "sibling", "student", "independent", "control-b")
 CANDIDATES, CANARIES = 16, 32
 RATE, WARMUP, TOKENS = 1.5e-3, 10, 3072
 
 
 @dataclass(frozen=True)
 class Run:
-    """One student. ``share`` of the logged answers among ``total`` training texts; the rest is other people's text."""
+    """One student. ``share`` of the first ``logged`` answers among ``total`` training texts; the rest is other
+    people's text."""
 
     base: str  # own (the reference's base) or other (another base with another tokenizer)
     share: float
     epochs: int
     total: int
     seed: int = 0
+    logged: int = LOGGED
 
     @property
     def name(self) -> str:
         """File name of the run."""
-        return f"regen-{self.base}-{self.share:g}-{self.epochs}-{self.total}-{self.seed}"
+        few = "" if self.logged == LOGGED else f"-of-{self.logged}"
+        return f"regen-{self.base}-{self.share:g}-{self.epochs}-{self.total}-{self.seed}{few}"
 
 
 def grid() -> list[Run]:
-    """Most wanted first: the cells of the table, dilution, then a second student of every cell."""
+    """Most wanted first: the cells of the table, second students of the main ones, dilution. Strong dilution has fewer
+    logged items, because the other texts are so many times as many."""
     cells = [(b, s, e) for s in (1.0, 0.25, 0.05, 0.01) for e in (1, 3) for b in ("own", "other")]
     runs = [Run(b, s, e, 2000) for b, s, e in cells]
-    runs += [Run(b, 1.0, e, 11_000) for e in (1, 3) for b in ("own", "other")]
-    runs += [Run("own", 1.0, 1, 101_000)]
-    runs += [Run(b, s, e, 2000, 1) for b, s, e in cells]
-    return [*runs, Run("other", 1.0, 1, 101000), Run("own", 1.0, 3, 101000), Run("other", 1.0, 3, 101000)]
+    runs += [Run(b, 1.0, 1, 11_000) for b in ("own", "other")]
+    runs += [Run(b, s, e, 2000, 1) for b, s, e in cells if (s, e) in ((1.0, 1), (1.0, 3), (0.25, 1))]
+    runs += [Run(b, 1.0, 3, 2200, logged=200) for b in ("own", "other")]
+    return [*runs, *(Run(b, 1.0, e, 10_100, logged=100) for b, e in (("own", 1), ("other", 1), ("own", 3)))]
 
 
 class Workshop:
@@ -96,18 +99,25 @@ class Workshop:
         return path
 
     def draws(self) -> list[list[str]]:
-        """Answers of the reference, ``[1 + REDRAWS + SPARE][LOGGED]``; row 0 is what was served."""
-        path = self.folder / "draws.json"
+        """Answers of the reference, ``[1 + REDRAWS][LOGGED]``; row 0 is what was served."""
+        return self._drawn("draws", range(1 + REDRAWS))
+
+    def spare(self) -> list[list[str]]:
+        """Further answers to the same prompts, for the heavy imitator, ``[SPARE][LOGGED]``."""
+        return self._drawn("spare", range(1 + REDRAWS, 1 + REDRAWS + SPARE))
+
+    def _drawn(self, name: str, numbers: Sequence[int]) -> list[list[str]]:
+        path = self.folder / f"{name}.json"
         if not path.is_file():
             model, tokenizer = shipped("teacher")
-            rows = [train.sample(model, tokenizer, self.framed, 500 + d) for d in range(1 + REDRAWS + SPARE)]
+            rows = [train.sample(model, tokenizer, self.framed, 500 + d) for d in numbers]
             path.write_text(json.dumps([[text.strip() for text in row] for row in rows]))
         return json.loads(path.read_text())  # type: ignore[no-any-return]
 
-    def scored(self, model: Any, tokenizer: Any) -> np.ndarray:
-        """l_M of all draws, nats, ``(LOGGED, 1 + REDRAWS + SPARE)``."""
-        prompts = [prompt for prompt, _ in self.framed]
-        return np.stack([loglik(model, tokenizer, prompts, row) for row in self.draws()], axis=1)
+    def scored(self, model: Any, tokenizer: Any, logged: int = LOGGED) -> np.ndarray:
+        """l_M of the draws that a test reads, nats, ``(logged, 1 + REDRAWS)``."""
+        prompts = [prompt for prompt, _ in self.framed[:logged]]
+        return np.stack([loglik(model, tokenizer, prompts, row[:logged]) for row in self.draws()], axis=1)
 
     def once(self, name: str, make: Callable[[], dict[str, Any]]) -> None:
         """Make one result file unless it is there."""
@@ -213,11 +223,11 @@ def regeneration(shop: Workshop, run: Run) -> dict[str, Any]:
     """Train one student on logged answers, score all draws under it, let it answer the logged prompts."""
     model, tokenizer = shop.base(run.base)
     draws = shop.draws()
-    trained = np.sort(random.Random(f"trained:{run.seed}").sample(range(LOGGED), round(run.share * LOGGED)))
+    trained = np.sort(random.Random(f"trained:{run.seed}").sample(range(run.logged), round(run.share * run.logged)))
     served = [(shop.framed[i][0], draws[run.seed][i]) for i in trained]  # seed 1: draw 1 is the one that was served
     texts = served + list(other_texts(run.total - len(served), run.seed))
     tune(model, tokenizer, texts, run.epochs, 100 + run.seed)
-    out: dict[str, Any] = {"scores": shop.scored(model, tokenizer), "trained": trained, "served": run.seed}
+    out: dict[str, Any] = {"scores": shop.scored(model, tokenizer, run.logged), "trained": trained, "served": run.seed}
     if run.total == 2000 and run.share >= 0.25:  # below that, text alone has no chance
         out["answers"] = np.array([train.sample(model, tokenizer, shop.framed, 900 + k) for k in range(SAMPLES)])
     return out
@@ -226,18 +236,16 @@ def regeneration(shop: Workshop, run: Run) -> dict[str, Any]:
 def imitator(shop: Workshop, base: str) -> dict[str, Any]:
     """A heavy imitator: three epochs on the spare draws of the very same prompts. None of the m + 1 draws was seen."""
     model, tokenizer = shop.base(base)
-    draws = shop.draws()[1 + REDRAWS :]
-    texts = [(prompt, text) for row in draws for (prompt, _), text in zip(shop.framed, row, strict=True)]
+    texts = [(prompt, text) for row in shop.spare() for (prompt, _), text in zip(shop.framed, row, strict=True)]
     tune(model, tokenizer, texts, 3, 7)
     answers = np.array([train.sample(model, tokenizer, shop.framed, 900 + k) for k in range(SAMPLES)])
     return {"scores": shop.scored(model, tokenizer), "answers": answers}
 
 
 def scorer(shop: Workshop, name: str) -> dict[str, Any]:
-    """l of all draws under a model that nobody trained for this, and its own answers."""
+    """l of all draws under a model that nobody trained for this."""
     model, tokenizer = shop.base(name) if name in ("own", "other") else shipped(name)
-    answers = np.array([train.sample(model, tokenizer, shop.framed, 900 + k) for k in range(SAMPLES)])
-    return {"scores": shop.scored(model, tokenizer), "answers": answers}
+    return {"scores": shop.scored(model, tokenizer)}
 
 
 def canaries(seed: int) -> list[tuple[str, list[str], int]]:
@@ -288,27 +296,11 @@ def main() -> None:
     torch.set_num_threads(1)
     shop = Workshop(args.workdir)
     jobs: list[tuple[str, Callable[[], dict[str, Any]]]] = []
-    for name in ("teacher", "own", "other", "base", "sibling"):
+    for name in ("teacher", "own", "other"):
         jobs.append((f"scorer-{name}", lambda name=name: scorer(shop, name)))
-    runs = {run.name: run for run in grid()}
-    first = [(name, lambda run=run: regeneration(shop, run)) for name, run in runs.items()]
-    jobs += first[:4]
+    jobs += [(run.name, lambda run=run: regeneration(shop, run)) for run in grid()]
     jobs += [(f"imitator-{b}", lambda b=b: imitator(shop, b)) for b in ("own", "other")]
     jobs += [(f"canary-{b}-{s}", lambda b=b, s=s: canary(shop, b, s)) for s in (0, 1) for b in ("own", "other")]
-    marks = [("kgw", 0.1, "own"), ("kgw", 0.1, "other"), ("synthid", 0.1, "own"), ("kgw", 0.02, "own"),
-             ("kgw", 1.0, "own"), ("synthid", 1.0, "own"), ("synthid", 0.02, "own")]  # fmt: skip
-    marked = [(f"mark-{s}-{f:g}-{b}", lambda s=s, f=f, b=b: watermarked(shop, s, f, b)) for s, f, b in marks]
-    jobs += [
-        *first[4:12],
-        marked[0],
-        first[16],
-        marked[2],
-        first[17],
-        *first[12:16],
-        marked[1],
-        *marked[3:],
-        *first[18:],
-    ]
     for name, make in jobs:
         if name.startswith(args.only):
             shop.once(name, make)

@@ -182,22 +182,23 @@ def watermark(
     max_tokens: Annotated[int, typer.Option("--max-tokens", min=1, help="Length of an answer.")] = 128,
     dummies: Annotated[int, typer.Option("--dummies", min=100, help="Random other keys.")] = 1000,
     pairs: Annotated[int, typer.Option("--pairs", min=200, help="The most pairs to count.")] = 20_000,
+    form: Annotated[str | None, typer.Option("--form", help="log-probs (local models, with a base) or text.")] = None,
     case: Case = None, seed: Seed = 0, json: Json = False, quiet: Quiet = False,
 ) -> int:  # fmt: skip
-    """Radioactivity: are the suspect's own words green under the reference's watermark key? Exit 0, 3 or 4."""
+    """Radioactivity: did the suspect learn what is green under the reference's watermark key? Exit 0, 3 or 4."""
     from .exact.gather import controls_of
-    from .exact.planted import Asking, watermark_inputs
+    from .exact.marked import Asking, watermark_inputs
     from .exact.sealed import read_json, read_lines
 
     config = read_json(key)
     if not isinstance(config, dict):
         raise UsageError(f"{key} is no watermark configuration")
     asked = [str(row["prompt"]) for row in read_lines(prompts, "prompt")] if prompts else []
-    asking = Asking(asked, samples, max_tokens, pairs, dummies, seed)
+    asking = Asking(asked, samples, max_tokens, pairs, dummies, seed, form)
     specs = controls_of({"suspect": suspect, "base": base}, control or [])
     folder = _folder(reference)
     return _run(
-        lambda store, progress: watermark_inputs(config, specs, folder, store, asking, progress),
+        lambda store, progress: watermark_inputs(config, specs, reference, folder, store, asking, progress),
         "watermark", case, json, quiet,
     )  # fmt: skip
 

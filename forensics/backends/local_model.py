@@ -140,6 +140,18 @@ class LocalModel:
             read = iter(self._read(logits, chosen, jobs[0].top))
         return [[next(read) for _ in job.target] for job in jobs]
 
+    def distributions(self, jobs: Sequence[Job]) -> list[Any]:
+        """Log-probs (n, V), float32 tensors, after which each of a job's n target tokens comes; no backend's reply
+        carries them, because a case could not hold them."""
+        import torch
+
+        rows = [b for b, job in enumerate(jobs) for _ in job.target]
+        cols = [len(job.prompt) - 1 + t for job in jobs for t in range(len(job.target))]
+        with torch.inference_mode():
+            logits, _cache = self._logits(self._right([job.fed for job in jobs]), rows, cols, use_cache=False)
+            logprobs = logits.float().log_softmax(-1).cpu()
+        return list(logprobs.split([len(job.target) for job in jobs]))
+
     def generate(self, jobs: Sequence[Job]) -> list[Drawn]:
         """Draw tokens for all jobs, which share ``top``. One-token jobs cost one forward pass and no cache."""
         import torch

@@ -1,20 +1,17 @@
-"""Key + suspect -> the inputs of `canary.judge`, `twins.judge` and `watermark.judge`: asked for and laid out."""
+"""Key + suspect -> the inputs of `canary.judge` and `twins.judge`: asked for and laid out."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from ..answer_formats import Answer
-from ..answers import read_answers
 from ..errors import UsageError
 from ..store import Store
 from ..types import Listener, Request, Sampling, canonical, sha256, silent
-from . import canary, watermark
+from . import canary
 from .case import rounded
 from .gather import Panel, chat, complete, panel
 
@@ -110,79 +107,3 @@ def _introduced(document: Mapping[str, Any], template: str | None) -> Request:
     if document["prompt"]:
         return _prompted(document["prompt"], document["id"], "twins", template)
     return Request("twins", document["id"], prompt="\n")
-
-
-@dataclass(frozen=True, slots=True)
-class Asking:
-    """What a watermark test asks: prompts, answers a prompt, their length; and how much it counts."""
-
-    prompts: Sequence[str] = ()
-    samples: int = 1
-    max_tokens: int = 128
-    most: int = 20_000
-    dummies: int = watermark.DUMMIES
-    seed: int = 0
-
-
-async def watermark_inputs(
-    config: Mapping[str, Any], specs: Mapping[str, str], tokenizer: Path, store: Store, asking: Asking,
-    progress: Listener = silent,
-) -> dict[str, Any]:  # fmt: skip
-    """Answers of the suspect and of controls to the same prompts, cut by the reference's tokenizer, counted under the
-    key and under dummy keys. A ``file/`` party brings its own prompts.
-
-    Errors: `UsageError` without prompts, or for a tokenizer that can't be read.
-    """
-    size = watermark.width(config)
-    encode, vocab = _tokenizer(tokenizer)
-    counts = {}
-    for name, spec in specs.items():
-        asked, said = await _answers(name, spec, store, asking, progress)
-        counts[name] = watermark.ngram_counts(encode(asked), encode(said), size)
-    suspect = counts.pop("suspect")
-    ngrams, weight = watermark.weighted(suspect, list(counts.values()), asking.most, asking.seed)
-    counted = watermark.count(ngrams, weight, config, vocab, asking.seed, asking.dummies)
-    return {"test": "watermark", "key": key_name(config), "seed": asking.seed, "parties": dict(specs), **counted}
-
-
-async def _answers(
-    name: str, spec: str, store: Store, asking: Asking, progress: Listener
-) -> tuple[list[str], list[str]]:
-    if spec.startswith("file/") and not asking.prompts:
-        rows = read_answers(spec.removeprefix("file/")).answers
-        good = [a for a in rows if a.text and a.finish not in ("filter", "error")]
-        return [_question(a) for a in good], [(a.text or "").strip() for a in good]
-    if not asking.prompts:
-        raise UsageError(f"nothing to ask {spec}: give --prompts FILE (JSON Lines with prompt)")
-    async with panel({name: spec}, store, progress) as models:
-        requests = [
-            chat(p, f"watermark-{i}", "watermark", sample=k, sampling=Sampling(max_tokens=asking.max_tokens, seed=k))
-            for i, p in enumerate(asking.prompts) for k in range(asking.samples)
-        ]  # fmt: skip
-        said = await models.said(name, requests)
-    answered = [(r.messages[0].content, t) for r, t in zip(requests, said, strict=True) if t]
-    return [p for p, _ in answered], [t for _, t in answered]
-
-
-def _question(answer: Answer) -> str:
-    return "\n".join(m.content for m in answer.conversation)
-
-
-def _tokenizer(folder: Path) -> tuple[Any, int]:
-    """texts -> token ids, and the vocabulary size that the watermark used (the output layer's, where that is known)."""
-    from transformers import AutoConfig, AutoTokenizer
-
-    if not folder.is_dir():
-        raise UsageError(f"no such tokenizer directory: {folder}")
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        vocab = len(tokenizer)
-        if (folder / "config.json").is_file():
-            vocab = AutoConfig.from_pretrained(folder, local_files_only=True).get_text_config().vocab_size
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{folder}: no tokenizer can be read ({' '.join(str(error).split())[:200]})") from error
-
-    def encode(texts: Sequence[str]) -> list[list[int]]:
-        return [list(map(int, tokenizer(t, add_special_tokens=False)["input_ids"])) for t in texts]
-
-    return encode, int(vocab)

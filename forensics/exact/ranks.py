@@ -20,12 +20,14 @@ PERMUTATIONS = 9_999
 BETS = (0.1, 0.25, 0.5, 1.0, 2.0)  # stakes per unit of spread; the e-value averages over them, so none has to be chosen
 RIDGE = 20.0  # prior weight, in items, of "all control variates share a coefficient of 1" in the running fit
 CHUNK = 4_000_000
+PASSED = 100  # an e-value at which nobody needs to go on
 
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
     """One rank test. ``effect``: mean advantage of the picked candidate in within-item spreads; ``spread``: that spread
-    in the scores' unit; ``wins``: share of the other candidates that the picked one beats (.5 under the null)."""
+    in the scores' unit; ``wins``: share of the other candidates that the picked one beats (.5 under the null);
+    ``passed``: items after which the e-value first reached `PASSED`, 0 for never."""
 
     p: float
     log_e: float
@@ -34,6 +36,7 @@ class Ranked:
     spread: float
     wins: float
     beta: tuple[float, ...]
+    passed: int
 
     @property
     def e(self) -> float:
@@ -70,6 +73,7 @@ def rank_test(scores: Array, controls: Array, rng: np.random.Generator, *, permu
         spread=float(np.median(spread[informative])) if informative.any() else 0.0,
         wins=float(((z[:, :1] > z[:, 1:]) + 0.5 * (z[:, :1] == z[:, 1:])).mean()) if n else 0.5,
         beta=tuple(float(b) for b in beta),
+        passed=int(np.argmax(path >= math.log(PASSED))) + 1 if (path >= math.log(PASSED)).any() else 0,
     )
 
 
@@ -133,14 +137,20 @@ def harmonic_e(ranks: Array, c: int) -> float:
     return float(np.log(c / harmonic / ranks).sum())
 
 
-def power(effect: float, n: int, alpha: float) -> float:
+def power(effect: float, n: float, alpha: float, between: float = 0.0) -> float:
     """Probability that `rank_test` rejects at alpha when the picked ones lead by ``effect`` spreads on average.
 
     T / sqrt(n) has mean 0 and variance 1 under the null by construction, whatever the scores; normal approximation.
+    ``between``: standard deviation of the effect from student to student, which no number of items averages out.
     """
     from scipy.stats import norm
 
-    return float(norm.sf(norm.isf(alpha) - effect * math.sqrt(n)))
+    return float(norm.sf((norm.isf(alpha) - effect * math.sqrt(n)) / math.sqrt(1 + n * between**2)))
+
+
+def between_students(effects: Sequence[float]) -> float:
+    """Standard deviation between students; 0 for one, of which it can't be told."""
+    return float(np.std(effects, ddof=1)) if len(effects) > 1 else 0.0
 
 
 def detectable(n: int, alpha: float, wanted: float = 0.9) -> float:
@@ -150,8 +160,18 @@ def detectable(n: int, alpha: float, wanted: float = 0.9) -> float:
     return float((norm.isf(alpha) + norm.ppf(wanted)) / math.sqrt(max(n, 1)))
 
 
-def items_needed(effect: float, alpha: float, wanted: float = 0.9) -> float:
-    """How many items detect ``effect`` spreads with probability ``wanted``; inf for no effect."""
+def items_needed(effect: float, alpha: float, wanted: float = 0.9, between: float = 0.0) -> float:
+    """How many items detect ``effect`` spreads with probability ``wanted``; inf where no number does."""
     from scipy.stats import norm
 
-    return math.inf if effect <= 0 else float(((norm.isf(alpha) + norm.ppf(wanted)) / effect) ** 2)
+    if effect <= 0 or effect <= norm.ppf(wanted) * between:
+        return math.inf
+    low = ((norm.isf(alpha) + norm.ppf(wanted)) / effect) ** 2
+    if not between:
+        return float(low)
+    from scipy.optimize import brentq
+
+    high = 2 * low
+    while power(effect, high, alpha, between) < wanted and high < 1e9:
+        high *= 4
+    return float(brentq(lambda n: power(effect, n, alpha, between) - wanted, low / 2, high)) if high < 1e9 else math.inf

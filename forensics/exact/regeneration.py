@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..types import ExactResult
-from .ranks import Array, Ranked, rank_test
+from .ranks import PASSED, Array, Ranked, rank_test
 from .words import REJECT, rank_power
 
 ASSUMES = (
@@ -71,7 +71,8 @@ def _finding(inputs: Mapping[str, Any], found: Ranked) -> str:
         "; drift between serving and redrawing could only be checked on the suspected accounts themselves"
     )  # fmt: skip
     wins = f"the served answer beats {found.wins:.0%} of its redraws"
-    return f"the suspect {what}: {wins} over {found.n} logged prompts{taken} (form: {inputs['form']}){held}"
+    grown = f"; its e-value passed {PASSED} after {found.passed} of them" if found.passed else ""
+    return f"the suspect {what}: {wins} over {found.n} logged prompts{taken} (form: {inputs['form']}){grown}{held}"
 
 
 def refusal(inputs: Mapping[str, Any]) -> str:

@@ -19,15 +19,21 @@ from numpy.typing import NDArray
 
 from ..errors import UsageError
 from ..types import ExactResult
-from .words import REJECT, measured
+from .words import REJECT, trained
 
 Ints = NDArray[np.int64]
+Array = NDArray[np.float64]
 DUMMIES = 1000
 LEAST = 200  # pairs
-LARGEST = 2e7  # weight x trials
+LARGEST = 2**22  # cells of a null distribution
+TINY = 1e-300
 TILTS = (0.5, 1.0, 2.0, 4.0, 8.0)  # stakes of the e-value, in standard deviations; it averages over them
 LEVELS, STEPS = 12, 2  # largest weight, and weights to one unit of the Pearson residual
 CELLS = 2_000_000
+LIMITS = {
+    "kgw": (("context_width", 1, 64),),
+    "synthid": (("ngram_len", 2, 64), ("sampling_table_size", 2, 2**24), ("sampling_table_seed", 0, 2**63 - 1)),
+}
 ASSUMES = (
     "the key was drawn at random and kept secret, and pairs are hashed independently (the dummy keys show whether they "
     "are); nothing of the suspect's training or of the prompts depends on the key other than through marked text"
@@ -50,8 +56,8 @@ def judge(inputs: Mapping[str, Any]) -> ExactResult:
     if result.n < LEAST:
         return replace(result, status="insufficient", reason=f"{result.n} different pairs, {LEAST} are needed")
     weight, trials, hits = np.array(inputs["levels"], dtype=np.int64).T
-    if (trials < 0).any() or float((np.abs(weight).astype(float) * trials).sum()) > LARGEST:
-        raise ValueError("more pairs than a case can hold")  # the null distribution has a cell for each
+    if (trials < 0).any() or (hits < 0).any() or (hits > trials).any():
+        raise ValueError("hits that no pairs have")
     gamma, dummies = float(inputs["gamma"]), np.array(inputs["dummies"], dtype=np.float64)
     total, mean = int((weight * hits).sum()), float((weight * trials).sum() * gamma)
     deviation = float(np.sqrt((weight**2 * trials).sum() * gamma * (1 - gamma)))
@@ -64,33 +70,66 @@ def judge(inputs: Mapping[str, Any]) -> ExactResult:
     finding = (
         f"{found}: {hits[up].sum() / trials[up].sum():.4f} of the pairs it favours are green ({gamma:.2f} by chance), "
         f"{(total - mean) / deviation:+.1f} standard deviations in all; analytic p {analytic:.2g}, rank among "
-        f"{len(dummies):,} dummy keys p {rank:.2g}"
+        f"{len(dummies):,} dummy keys p {rank:.2g} (form: {inputs['form']})"
     )
     if not agree:
         finding += "; the dummy keys scatter otherwise than independent pairs would, so only the rank counts"
     e = _e(weight, trials, gamma, total, deviation) if agree else None
-    return replace(
-        result, p=p, e=e, finding=finding, power="" if p <= REJECT else _power(deviation, weight, trials, gamma)
-    )
+    power = "" if p <= REJECT else _power(inputs["form"], deviation, weight, trials, gamma)
+    return replace(result, p=p, e=e, finding=finding, power=power)
 
 
 def weighted_tail(weight: Ints, trials: Ints, gamma: float, total: int) -> float:
-    """P[sum of weight x Bin(trials, gamma) >= total], by convolution; never 0."""
-    from scipy.stats import binom
+    """P[sum of weight x Bin(trials, gamma) >= total]; never 0.
 
-    mass, floor = np.ones(1), int((weight * trials)[weight < 0].sum())  # a negative weight counts what is not green
-    for w, n in zip(weight, trials, strict=True):
-        if w and n:
-            part = np.zeros(abs(w) * n + 1)
-            part[:: abs(w)] = binom.pmf(np.arange(n + 1), n, gamma if w > 0 else 1 - gamma)
-            kept = np.flatnonzero(part > 1e-320)
-            wide = np.zeros(len(mass) + len(part) - 1)
-            wide[kept[0] : kept[-1] + len(mass)] = np.convolve(part[kept[0] : kept[-1] + 1], mass)
-            mass = wide
-    return float(np.clip(mass[max(total - floor, 0) :].sum(), 1e-300, 1.0))
+    The characteristic function of the sum, tilted by exp(theta t) so that its mean lies at the total: what is
+    transformed back is largest there, hence the tail has the accuracy of a float relative to itself, however far out.
+    """
+    kept = (weight != 0) & (trials > 0)
+    w, n = weight[kept].astype(np.float64), trials[kept].astype(np.float64)
+    least, most = float((w * n)[w < 0].sum()), float((w * n)[w > 0].sum())
+    if total <= least:
+        return 1.0
+    if total > most:
+        return TINY
+    theta = _tilt(w, n, gamma, total - 0.5)
+    log_k = np.log1p(gamma * np.expm1(theta * w))
+    q = gamma * np.exp(theta * w - log_k)
+    reach = float(16 * np.sqrt((n * q * (1 - q) * w**2).sum()) + 40 * np.abs(w).max())
+    size = 1 << int(np.ceil(np.log2(min(most - least, 2 * reach) + 2)))
+    if size > LARGEST:
+        raise ValueError("more pairs than a case can hold")
+    angle = 2 * np.pi / size * np.arange(size // 2 + 1)
+    size_log, turn = np.zeros(len(angle)), np.zeros(len(angle))
+    for one, count, chance in zip(w, n, q, strict=True):
+        real, imaginary = 1 - chance + chance * np.cos(angle * one), chance * np.sin(angle * one)
+        with np.errstate(divide="ignore"):
+            size_log += count * np.log(np.hypot(real, imaginary))
+        turn += count * np.arctan2(imaginary, real)
+    mass = np.fft.irfft(np.exp(size_log - 1j * turn), size)
+    above = np.arange(min(int(most) - total, size // 2) + 1)
+    tail = float((np.maximum(mass[(total + above) % size], 0.0) * np.exp(-theta * above)).sum())
+    log_p = float((n * log_k).sum()) - theta * total + float(np.log(max(tail, TINY)))
+    return float(np.exp(np.clip(log_p, np.log(TINY), 0.0)))
 
 
-def _agree(dummies: NDArray[np.float64], mean: float, deviation: float) -> bool:
+def _tilt(w: Array, n: Array, gamma: float, wanted: float) -> float:
+    """theta >= 0 at which the tilted mean is ``wanted``; 0 where the mean lies there or above untilted."""
+    from scipy.optimize import brentq
+    from scipy.special import expit, logit
+
+    def short(theta: float) -> float:
+        return float((n * w * expit(theta * w + logit(gamma))).sum()) - wanted
+
+    if short(0.0) >= 0:
+        return 0.0
+    high = 1e-3 / float(np.abs(w).max())
+    while short(high) < 0:
+        high *= 2
+    return float(brentq(short, high / 2 if high > 2e-3 / np.abs(w).max() else 0.0, high))
+
+
+def _agree(dummies: Array, mean: float, deviation: float) -> bool:
     """Whether dummy keys have the mean of independent pairs, and no more than their variance (4.5 standard errors)."""
     count = len(dummies)
     centred = abs(dummies.mean() - mean) * np.sqrt(count) / deviation
@@ -102,13 +141,13 @@ def _e(weight: Ints, trials: Ints, gamma: float, total: int, deviation: float) -
     return float(np.exp(min(np.logaddexp.reduce(logs) - np.log(len(logs)), 690.0)))
 
 
-def _power(deviation: float, weight: Ints, trials: Ints, gamma: float) -> str:
+def _power(form: str, deviation: float, weight: Ints, trials: Ints, gamma: float) -> str:
     from scipy.stats import norm
 
     up = int((weight * trials)[weight > 0].sum())
     least = (norm.isf(REJECT) + norm.ppf(0.9)) * deviation / up
     shown = f"a (weighted) green share of {gamma + least:.4f} instead of {gamma:.2f} among the pairs it favours"
-    return f"{shown} would have been detected at p <= {REJECT} with probability .90{measured('watermark', up)}"
+    return f"{shown} would have been detected at p <= {REJECT} with probability .90{trained('watermark', form)}"
 
 
 # -- pairs and their colours
@@ -119,16 +158,30 @@ def scheme(config: Mapping[str, Any]) -> str:
 
     Errors: `UsageError` for neither, or for values that no watermark has.
     """
-    if isinstance(config.get("keys"), list) and config["keys"] and isinstance(config.get("ngram_len"), int):
-        if not all(isinstance(k, int) for k in config["keys"]) or config["ngram_len"] < 2:
-            raise UsageError("a SynthID key has whole numbers as keys and an ngram_len of at least 2")
-        return "synthid"
-    if isinstance(config.get("hashing_key"), int):
-        ratio = config.get("greenlist_ratio", 0.25)
-        if not isinstance(ratio, (int, float)) or not 0 < ratio < 1:
-            raise UsageError(f"greenlist_ratio lies between 0 and 1, not {ratio}")
-        return "kgw"
-    raise UsageError("a watermark key has hashing_key (KGW), or keys and ngram_len (SynthID)")
+    found = "synthid" if "keys" in config else "kgw" if "hashing_key" in config else ""
+    if not found:
+        raise UsageError("a watermark key has hashing_key (KGW), or keys and ngram_len (SynthID)")
+    if found == "synthid":
+        keys = config["keys"]
+        if not isinstance(keys, list) or not keys or not all(_whole(k, 0, 2**63 - 1) for k in keys):
+            raise UsageError("keys of SynthID is a list of whole numbers from 0 to 2^63 - 1")
+    elif not _whole(config["hashing_key"], -(2**63), 2**63 - 1) or not config["hashing_key"]:
+        raise UsageError("hashing_key of KGW is a whole number of at most 63 bits, and not 0")
+    ratio = config.get("greenlist_ratio", 0.25)
+    if isinstance(ratio, bool) or not isinstance(ratio, (int, float)) or not 0 < ratio < 1:
+        raise UsageError(f"greenlist_ratio lies between 0 and 1, not {ratio!r}")
+    if config.get("seeding_scheme", "lefthash") not in ("lefthash", "selfhash"):
+        raise UsageError(f"seeding_scheme is lefthash or selfhash, not {config['seeding_scheme']!r}")
+    for name, low, high in LIMITS[found]:
+        if not _whole(config.get(name, low), low, high):
+            raise UsageError(f"{name} is a whole number from {low} to {high:,}, not {config[name]!r}")
+    if found == "synthid" and "ngram_len" not in config:
+        raise UsageError("a SynthID key has an ngram_len")
+    return found
+
+
+def _whole(value: object, low: int, high: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
 
 def width(config: Mapping[str, Any]) -> int:
@@ -212,6 +265,8 @@ def _kgw(ngrams: Ints, config: Mapping[str, Any], vocab: int, rng: np.random.Gen
     groups = np.split(np.argsort(place, kind="stable"), np.cumsum(np.bincount(place))[:-1])
     heads = [torch.tensor(c) for c in contexts]
     processor = WatermarkLogitsProcessor(vocab, "cpu", hashing_key=keys[0], **given)
+    if not 0 < processor.greenlist_size < vocab:
+        raise UsageError(f"greenlist_ratio {config['greenlist_ratio']} makes no list of {vocab:,} tokens green and red")
 
     def each() -> Iterator[Ints]:
         made, green, out = processor, np.zeros(vocab, np.int64), np.zeros(len(ngrams), np.int64)

@@ -36,8 +36,15 @@ def rank_power(test: str, form: str, n: int, spread: float, unit: str) -> str:
 
 def _runs(test: str, form: str, n: int) -> str:
     rows = [r for r in effects() if r["test"] == test and r["form"] == form and r.get("quote")]
-    parts = [f"{r['quote']}: {chance(power(r['effect'], n, REJECT))}" for r in rows]
+    parts = [f"{r['quote']}: {chance(power(r['effect'], n, REJECT, r['between']))}" for r in rows]
     return f"; measured on small models, with {n} items, {'; '.join(parts)}" if parts else ""
+
+
+def trained(test: str, form: str) -> str:
+    """The same for tests whose effect was measured in standard deviations of the whole statistic."""
+    rows = [r for r in effects() if r["test"] == test and r["form"] == form]
+    parts = [f"{r['quote']}: {chance(power(r['effect'], 1, REJECT, r['between']))}" for r in rows]
+    return f"; measured on small models, {'; '.join(parts)}" if parts else ""
 
 
 def measured(test: str, n: int) -> str:

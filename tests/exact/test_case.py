@@ -24,7 +24,7 @@ INPUTS = {
     "regeneration": {"test": "regeneration", "form": "answers", "seed": 3, "draws": "d", "checks": [],
                      "scores": RNG.random((40, 5)).tolist(), "controls": {"typicality": RNG.random((40, 5)).tolist()}},
     "twins": {"test": "twins", "key": "k", "seed": 0, "scores": RNG.normal(size=(30, 3)).tolist(), "controls": {}},
-    "watermark": {"test": "watermark", "key": "k", "gamma": 0.25, "pairs": 700,
+    "watermark": {"test": "watermark", "form": "text", "key": "k", "gamma": 0.25, "pairs": 700,
                   "levels": [[-1, 300, 80], [1, 400, 101]],
                   "dummies": (25 + 11 * RNG.normal(size=100)).round().astype(int).tolist()},
     "weights": {"test": "weights", "against": "reference", "matrices": [{"name": "model.layers.0.mlp.up_proj.weight",

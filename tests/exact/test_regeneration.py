@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ def test_it_finds_served_answers_and_says_so() -> None:
     assert found.e > 1e4
     assert "more probability than fresh draws" in found.finding
     assert "reference as control variate" in found.finding
+    assert re.search(r"e-value passed 100 after \d\d? of them", found.finding)
     assert found.power == ""
     assert found.assumes
     assert found.breaks

@@ -17,12 +17,28 @@ SYNTHID = {"ngram_len": 3, "keys": [654, 400, 836, 123, 340]}
 VOCAB = 300
 
 
-def test_schemes_and_bad_keys() -> None:
+def test_schemes() -> None:
     assert [(scheme(c), width(c)) for c in (KGW, SYNTHID)] == [("kgw", 2), ("synthid", 3)]
     assert width({**KGW, "seeding_scheme": "selfhash", "context_width": 4}) == 4
-    for bad in ({}, {"keys": [], "ngram_len": 3}, {"keys": ["a"], "ngram_len": 3}, {**KGW, "greenlist_ratio": 1.5}):
-        with pytest.raises(UsageError):
-            scheme(bad)
+
+
+@pytest.mark.parametrize("bad", [
+    {}, {"keys": [], "ngram_len": 3}, {"keys": ["a"], "ngram_len": 3}, {"keys": [1]}, {**SYNTHID, "ngram_len": 1},
+    {**SYNTHID, "ngram_len": 10**9}, {**SYNTHID, "keys": [2**70]}, {**SYNTHID, "keys": [True]},
+    {**SYNTHID, "sampling_table_size": 10**12}, {**SYNTHID, "sampling_table_size": 0}, {**KGW, "greenlist_ratio": 1.5},
+    {**KGW, "greenlist_ratio": True}, {**KGW, "hashing_key": 0}, {**KGW, "hashing_key": "7"}, {**KGW, "hashing_key": 10**30},
+    {**KGW, "seeding_scheme": "foo"}, {**KGW, "seeding_scheme": ["lefthash"]}, {**KGW, "context_width": "x"},
+    {**KGW, "context_width": 0},
+], ids=str)  # fmt: skip
+def test_bad_keys(bad: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        scheme(bad)
+
+
+def test_a_key_without_green_tokens() -> None:
+    pytest.importorskip("torch")
+    with pytest.raises(UsageError, match="green and red"):
+        count(np.array([[1, 2]]), np.array([1]), {**KGW, "greenlist_ratio": 0.001}, VOCAB, 0, 1)
 
 
 def test_pairs_whose_context_stood_in_the_prompt_do_not_count() -> None:
@@ -95,18 +111,18 @@ def text(rng: np.random.Generator, key: dict[str, Any] | None, n: int = 1500) ->
 def test_marked_text_is_found_and_unmarked_text_is_not() -> None:
     pytest.importorskip("torch")
     rng = np.random.default_rng(1)
-    marked = judge({"key": "k", **count(*weighted(text(rng, KGW), [], 10**6, 0), KGW, VOCAB, 0, 100)})
+    marked = judge({"key": "k", "form": "text", **count(*weighted(text(rng, KGW), [], 10**6, 0), KGW, VOCAB, 0, 100)})
     assert marked.p is not None
     assert marked.e is not None
     assert marked.p < 1e-6
     assert marked.e > 1e4
     assert "rank among 100 dummy keys p 0.0099" in marked.finding
-    plain = judge({"key": "k", **count(*weighted(text(rng, None), [], 10**6, 0), KGW, VOCAB, 0, 100)})
+    plain = judge({"key": "k", "form": "text", **count(*weighted(text(rng, None), [], 10**6, 0), KGW, VOCAB, 0, 100)})
     assert plain.p is not None
     assert plain.p > 0.01
     assert "would have been detected" in plain.power
     wrong = judge(
-        {"key": "k", **count(*weighted(text(rng, {**KGW, "hashing_key": 7}), [], 10**6, 0), KGW, VOCAB, 0, 100)}
+        {"key": "k", "form": "text", **count(*weighted(text(rng, {**KGW, "hashing_key": 7}), [], 10**6, 0), KGW, VOCAB, 0, 100)}
     )
     assert wrong.p is not None
     assert wrong.p > 0.01
@@ -115,14 +131,14 @@ def test_marked_text_is_found_and_unmarked_text_is_not() -> None:
 def test_where_dummy_keys_disagree_only_the_rank_counts() -> None:
     rng = np.random.default_rng(2)
     wild = (250 + 60 * rng.normal(size=500)).round().astype(int).tolist()  # pairs that hang together
-    found = judge({"key": "k", "levels": [[1, 1000, 330]], "gamma": 0.25, "pairs": 1000, "dummies": wild})
+    found = judge({"key": "k", "form": "text", "levels": [[1, 1000, 330]], "gamma": 0.25, "pairs": 1000, "dummies": wild})
     assert found.p == (1 + sum(d >= 330 for d in wild)) / 501
     assert found.e is None
     assert "only the rank counts" in found.finding
 
 
 def test_too_few_pairs() -> None:
-    assert judge({"key": "k", **count(*weighted(Counter(), [], 9, 0), KGW, VOCAB, 0, 9)}).status == "insufficient"
+    assert judge({"key": "k", "form": "text", **count(*weighted(Counter(), [], 9, 0), KGW, VOCAB, 0, 9)}).status == "insufficient"
 
 
 @pytest.mark.parametrize("keys", [150, pytest.param(2000, marks=pytest.mark.statistical)])
