@@ -133,20 +133,18 @@ def marks(work: Path) -> list[dict[str, Any]]:
 
 
 MARKS = "scheme | base | share marked# | student | form | prompts# | pairs# | standard deviations# | p# | rank#"
-MARKS_NOTE = (
-    "4,000 training answers, of which the share is marked (about 21 tokens each), three epochs; a key, texts and an order of its\n"
-    "own for every student; other prompts than those of the training; the student's base as control. *chosen on*: the form and its\n"
-    "constants were chosen on these students' data; *fresh*: looked at once, afterwards. Rank among 200 or 1,000 random keys. The\n"
-    "*first* students (four answers a prompt, one key for all) are those of the text form's own development."
-)
+MARKS_NOTE = """\
+4,000 training answers, of which the share is marked (about 21 tokens each), three epochs; a key, texts and an order of
+its own for every student; other prompts than those of the training; the student's base as control; rank among 200 or
+1,000 random keys. The *first* students (four answers a prompt, one key for all) are those on which the text form was
+developed; the log-prob form was fixed before any of the numbered ones was made, and each was looked at once."""
 
 
 def marks_table(rows: list[dict[str, Any]]) -> str:
     """Watermarks, and the wrong keys of all students together."""
     found = [r for r in rows if r["test"] == "watermark"]
-    role = {True: "chosen on", False: "fresh", None: "first"}
     lines = [
-        (r["scheme"], r["base"], f"{r['share']:.0%}", f"{role[r.get('chosen_on')]} {r['seed'] or ''}".strip(), r["form"]
+        (r["scheme"], r["base"], f"{r['share']:.0%}", r["seed"] or "first", r["form"]
          if r["controls"] == "base" else f"{r['form']}, no control", f"{r['prompts']:,}", f"{r['pairs']:,}",
          f"{r['z']:.1f}" if "z" in r else "", f"{r['p']:.2g}", f"{r['rank_p']:.2g}")
         for r in sorted(found, key=lambda r: (r["scheme"], r["base"], -r["share"], r["seed"], r["form"], r["prompts"]))
@@ -154,7 +152,7 @@ def marks_table(rows: list[dict[str, Any]]) -> str:
     wrong = [r for r in found if "keys" in r]
     keys = sum(r["keys"] for r in wrong)
     at = [sum(r["keys"] * r[k] for r in wrong) / max(keys, 1) for k in ("wrong_05", "wrong_01")]
-    said = f"Wrong keys, {keys:,} over all rows with a number of deviations: {at[0]:.3f} at p ≤ .05, {at[1]:.4f} at p ≤ .01."
+    said = f"Wrong keys, {keys:,} over the numbered rows: {at[0]:.3f} have p ≤ .05 and {at[1]:.4f} have p ≤ .01."
     return f"{MARKS_NOTE}\n\n{table(MARKS, lines)}\n{said}\n"
 
 
@@ -168,7 +166,7 @@ def quotes(rows: list[dict[str, Any]], others: list[dict[str, Any]]) -> list[dic
             out.append({"test": "canary", "form": "log-probs", "quote": text, "known": round(known, 3)})
     fresh: dict[tuple[Any, ...], list[float]] = {}
     for r in others:
-        if r["test"] == "watermark" and r.get("chosen_on") is False and r["share"] and r["prompts"] == 1000:
+        if r["test"] == "watermark" and r["seed"] and r["share"] and r["prompts"] == 1000:
             fresh.setdefault((r["scheme"], r["base"], r["share"], r["form"]), []).append(r["z"])
     for (scheme, base, share, form), z in fresh.items():
         whose = "the reference's own base" if base == "own" else "another base and tokenizer"
@@ -225,9 +223,9 @@ REGENERATION = (
 CANARY = "base | student# | read# | true secret first (.06 by chance)# | p# | p before training#"
 CANARY_NOTE = "32 canaries of 16 candidates among 2,000 other texts, one epoch, log-probs, the base as control variate."
 REGENERATION_NOTE = (
-    "Rates are over 100 random subsets of the logged items. Two numbers are two students (other texts, other draws served,\n"
-    "another order); the items for .90 then include the variance between them, with one student they can't. Dilution 1:100 and\n"
-    "1:10 with three epochs were run with fewer logged items."
+    "Rates are over 100 random subsets of the logged items. Two numbers are two students (other texts, other draws\n"
+    "served, another order); the items for .90 then include the variance between them, with one student they can't.\n"
+    "Dilution 1:100 and 1:10 with three epochs are run with fewer logged items."
 )
 
 
@@ -242,8 +240,9 @@ def tables(cells_: list[dict[str, Any]], others: list[dict[str, Any]]) -> str:
                      _each(r["p"], ".2g"), needed))  # fmt: skip
     canary = [(r["base"], r["seed"] + 1, r["repetitions"], f"{r['first']:.2f}", f"{r['p']:.2g}",
                f"{r['p_before_training']:.2g}") for r in others if r["test"] == "canary"]  # fmt: skip
+    made = "Made by `benchmarks/exact_power.py`; read [exact.md](exact.md) first."
     return "\n".join([
-        "# Measured power of the exact tests\n\nMade by `benchmarks/exact_power.py`; read [exact.md](exact.md) first.\n",
+        f"# Measured power of the exact tests\n\n{made}\n",
         f"## Regeneration\n\n{REGENERATION_NOTE}\n\n{table(REGENERATION, rows)}",
         f"## Canaries\n\n{CANARY_NOTE}\n\n{table(CANARY, canary)}",
         f"## Watermarks\n\n{marks_table(others)}",

@@ -9,7 +9,7 @@ green as the one random thing in it, is the statistic: the factors of green are 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,8 +26,8 @@ Rows = tuple[Ints, Array, Array]
 BATCH = 16
 LEAST_MASS = 1e-4  # tokens that R finds less likely are left out: a mark can't have shown there
 FLOOR = 1e-9
-CLIP = 3.0  # nats
-POWER, STEPS, LEVELS = 0.5, 2, 12
+CLIP = 1.0  # nats
+POWER, STEPS, LEVELS = 0.25, 2, 60  # chosen on simulated marks, see docs/exact.md
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +43,13 @@ def gains(
     suspect: LocalModel, others: Sequence[LocalModel], reference: LocalModel, asked: Sequence[Request],
     texts: Sequence[str], size: int,
 ) -> Gains:  # fmt: skip
-    """Sums over all positions of the texts whose context the prompt does not continue (a marked prompt would be copied)."""
+    """Sums over the texts' positions, without contexts that the prompt continues: marked text there would be copied."""
     models = [reference, suspect, *others]
     views = [_view(m, reference) for m in models]
     rows: list[Rows] = []
     pairs = list(zip(asked, texts, strict=True))
     for start in range(0, len(pairs), BATCH):
-        part = [row for row in map(lambda pair: _row(models, *pair), pairs[start : start + BATCH]) if row is not None]
+        part = [row for row in (_row(models, *pair) for pair in pairs[start : start + BATCH]) if row is not None]
         if not part:
             continue
         read = [m.distributions([row.jobs[k] for row in part]) for k, m in enumerate(models)]
@@ -121,7 +121,7 @@ class View:
         out = torch.zeros(len(mass), self.size).index_add_(1, self.first, mass)
         spelt = self.piece >= 0
         out[:, spelt] += mass[:, self.piece[spelt]]
-        return np.log(np.maximum(out.numpy().astype(np.float64), FLOOR))
+        return np.asarray(np.log(np.maximum(out.numpy().astype(np.float64), FLOOR)))
 
 
 def _view(model: LocalModel, reference: LocalModel) -> View:
@@ -156,7 +156,10 @@ def _summed(rows: Sequence[Rows], size: int) -> Gains:
     if not rows:
         return Gains(np.zeros((0, size), np.int64), np.zeros(0), np.zeros(0))
     ngrams, place = np.unique(np.concatenate([r[0] for r in rows]), axis=0, return_inverse=True)
-    mass, gain = (np.bincount(place.ravel(), np.concatenate([r[k] for r in rows]), len(ngrams)) for k in (1, 2))
+    mass, gain = (
+        np.asarray(np.bincount(place.ravel(), np.concatenate([r[k] for r in rows]), len(ngrams)), dtype=np.float64)
+        for k in (1, 2)
+    )
     return Gains(ngrams, mass, gain)
 
 

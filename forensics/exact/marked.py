@@ -71,7 +71,9 @@ def _form(specs: Mapping[str, str], reference: str, asking: Asking) -> str:
     if form not in FORMS:
         raise UsageError(f"the forms of watermark are {', '.join(FORMS)}, not {form!r}")
     if form == "log-probs" and foreign:
-        raise UsageError(f"{foreign[0]} gives no whole distributions: name hf/, gguf/ or zoo/ models, or use --form text")
+        raise UsageError(
+            f"{foreign[0]} gives no whole distributions: name hf/, gguf/ or zoo/ models, or use --form text"
+        )
     if form == "log-probs" and not able:
         raise UsageError("--form log-probs compares the suspect with its --base, or with a --control: name one")
     return form
@@ -85,10 +87,11 @@ async def _gained(
     async with panel({**specs, "reference": reference}, store, progress) as models:
         requests = _requests("suspect", asking)
         said = await models.said("suspect", requests)
-        answered = [(r, t) for r, t in zip(requests, said, strict=True) if t]
+        asked = [r for r, t in zip(requests, said, strict=True) if t]
+        texts = [t for t in said if t]
         opened: dict[str, Any] = {name: backend.opened() for name, backend in models.backends.items()}  # type: ignore[attr-defined]
         suspect, teacher = opened.pop("suspect"), opened.pop("reference")
-        found = gains(suspect, list(opened.values()), teacher, *zip(*answered, strict=True), size)
+        found = gains(suspect, list(opened.values()), teacher, asked, texts, size)
     return weights(found, asking.most)
 
 

@@ -107,8 +107,9 @@ def weighted_tail(weight: Ints, trials: Ints, gamma: float, total: int) -> float
             size_log += count * np.log(np.hypot(real, imaginary))
         turn += count * np.arctan2(imaginary, real)
     mass = np.fft.irfft(np.exp(size_log - 1j * turn), size)
-    above = np.arange(min(int(most) - total, size // 2) + 1)
-    tail = float((np.maximum(mass[(total + above) % size], 0.0) * np.exp(-theta * above)).sum())
+    middle = float((n * w * q).sum())
+    values = np.arange(int(max(total, middle - reach)), int(min(most, middle + reach)) + 1)
+    tail = float((np.maximum(mass[values % size], 0.0) * np.exp(-theta * (values - total))).sum())
     log_p = float((n * log_k).sum()) - theta * total + float(np.log(max(tail, TINY)))
     return float(np.exp(np.clip(log_p, np.log(TINY), 0.0)))
 
@@ -240,16 +241,20 @@ def count(
     """What `judge` reads: ``levels``, ``gamma``, ``pairs``, and T under ``dummies`` random other keys."""
     if not len(ngrams):
         return {"levels": [], "gamma": 0.5, "pairs": 0, "dummies": []}
-    synthid = scheme(config) == "synthid"
-    depth, gamma, greens = (_synthid if synthid else _kgw)(ngrams, config, vocab, np.random.default_rng(seed), dummies)
-    true = next(greens)
-    values = np.unique(weight)
-    levels = [[int(w), int((weight == w).sum()) * depth, int(true[weight == w].sum())] for w in values]
-    totals = [int((weight * g).sum()) for g in greens]
+    layers, gamma, greens = (_synthid if scheme(config) == "synthid" else _kgw)(
+        ngrams, config, vocab, np.random.default_rng(seed), dummies
+    )
+    product = weight[:, None] * layers
+    values, place = np.unique(product, return_inverse=True)
+    trials = np.bincount(place.ravel())
+    hits = np.bincount(place.ravel(), next(greens).ravel())
+    levels = [[int(w), int(n), int(h)] for w, n, h in zip(values, trials, hits, strict=True)]
+    totals = [int((product * g).sum()) for g in greens]
     return {"levels": levels, "gamma": gamma, "pairs": len(ngrams), "dummies": totals}
 
 
-Greens = tuple[int, float, Iterator[Ints]]  # depth, chance of green, hits of each n-gram: the true key's, then dummies'
+# Weights of the layers of one n-gram, the chance of green, and the colours (n, layers): the true key's, then dummies'.
+Greens = tuple[Ints, float, Iterator[Ints]]
 
 
 def _kgw(ngrams: Ints, config: Mapping[str, Any], vocab: int, rng: np.random.Generator, dummies: int) -> Greens:
@@ -279,13 +284,14 @@ def _kgw(ngrams: Ints, config: Mapping[str, Any], vocab: int, rng: np.random.Gen
                 green[ids] = 1
                 out[rows] = green[ngrams[rows, -1]]
                 green[ids] = 0
-            yield out.copy()
+            yield out[:, None].copy()
 
-    return 1, processor.greenlist_size / vocab, each()
+    return np.ones(1, np.int64), processor.greenlist_size / vocab, each()
 
 
 def _synthid(ngrams: Ints, config: Mapping[str, Any], vocab: int, rng: np.random.Generator, dummies: int) -> Greens:
-    """Sum of g-values over depths; dummy keys are hashed many at once, as if they were further depths."""
+    """g-values of every depth, the first tournaments weighing most, as in SynthID's own weighted mean; dummy keys are
+    hashed many at once, as if they were further depths."""
     import torch
     from transformers import SynthIDTextWatermarkLogitsProcessor
 
@@ -305,6 +311,10 @@ def _synthid(ngrams: Ints, config: Mapping[str, Any], vocab: int, rng: np.random
             part = keys[start : start + step]
             made = SynthIDTextWatermarkLogitsProcessor(keys=[int(k) for k in part.ravel()], **given)
             found = made.sample_g_values(made.compute_ngram_keys(grams))[0].numpy()
-            yield from found.reshape(len(ngrams), len(part), depth).sum(axis=2).T
+            yield from found.reshape(len(ngrams), len(part), depth).swapaxes(0, 1)
 
-    return depth, float(table.double().mean()), each()  # the public table is not perfectly balanced
+    return (
+        np.rint(np.linspace(10, 1, depth)).astype(np.int64),
+        float(table.double().mean()),
+        each(),
+    )  # the public table is not perfectly balanced

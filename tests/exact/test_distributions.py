@@ -39,10 +39,10 @@ class Tilted:
     def distributions(self, jobs: list[Job]) -> list[Any]:
         out = []
         for job, lp in zip(jobs, self.inner.distributions(jobs), strict=True):
-            ids = [job.prompt[-1], *job.target[:-1]]
-            for row, token in enumerate(ids):
-                lp[row, self.processor._get_greenlist_ids(torch.tensor([token]))] += self.nats
-            out.append(lp.log_softmax(-1))
+            raised = lp.clone()
+            for row, token in enumerate([job.prompt[-1], *job.target[:-1]]):
+                raised[row, self.processor._get_greenlist_ids(torch.tensor([token]))] += self.nats
+            out.append(raised.log_softmax(-1))
         return out
 
 
@@ -62,7 +62,9 @@ def texts(asked: list[Request]) -> list[str]:
 
 def test_distributions_are_those_that_scores_are_read_from(asked: list[Request], texts: list[str]) -> None:
     teacher = model("teacher")
-    jobs = [Job(0, encode_prompt(teacher, r), encode_target(teacher, t), 0) for r, t in zip(asked[:3], texts, strict=False)]
+    jobs = [
+        Job(0, encode_prompt(teacher, r), encode_target(teacher, t), 0) for r, t in zip(asked[:3], texts, strict=False)
+    ]
     for job, lp, scored in zip(jobs, teacher.distributions(jobs), teacher.score(jobs), strict=True):
         assert lp.shape == (len(job.target), len(teacher.pieces))
         assert lp.exp().sum(-1).numpy() == pytest.approx(1, abs=1e-4)
@@ -107,7 +109,7 @@ def test_another_tokenizers_tokens_are_read_by_their_bytes() -> None:
 def test_weights_sum_to_nothing_in_every_context() -> None:
     rng = np.random.default_rng(0)
     ngrams = np.column_stack([np.repeat(np.arange(1, 60), 20), np.tile(np.arange(20), 59)])
-    ngrams, weight = weights(Gains(ngrams, rng.random(1180), rng.normal(size=1180) ** 3), 10**6)
+    ngrams, weight = weights(Gains(ngrams, np.ones(1180), rng.normal(size=1180)), 10**6)
     assert np.abs(np.bincount(ngrams[:, 0], weight)).max() < 0.25 * np.bincount(ngrams[:, 0], np.abs(weight)).max()
     few, _ = weights(Gains(ngrams, np.ones(len(ngrams)), rng.normal(size=len(ngrams))), 100)
     assert len(few) <= 100
@@ -122,7 +124,9 @@ def test_a_learnt_mark_is_found_and_another_key_is_not(asked: list[Request], tex
     assert found.p is not None
     assert found.p < 1e-10
     assert "log-probs" in found.finding
-    wrong = judge({"key": "k", "form": "log-probs", **count(*pairs, {**KGW, "hashing_key": 7}, len(teacher.pieces), 0, 100)})
+    wrong = judge(
+        {"key": "k", "form": "log-probs", **count(*pairs, {**KGW, "hashing_key": 7}, len(teacher.pieces), 0, 100)}
+    )
     assert wrong.p is not None
     assert wrong.p > 0.01
 
@@ -157,6 +161,6 @@ def test_weights_that_know_the_key_would_show(asked: list[Request], texts: list[
 
     teacher = model("teacher")
     ngrams, weight = weights(gains(model("student"), [model("base")], teacher, asked, texts, 2), 20_000)
-    green = next(_kgw(ngrams, KGW, len(teacher.pieces), np.random.default_rng(0), 0)[2])
+    green = next(_kgw(ngrams, KGW, len(teacher.pieces), np.random.default_rng(0), 0)[2])[:, 0]
     leaked = count(ngrams, weight + green, KGW, len(teacher.pieces), 0, 100)
     assert judge({"key": "k", "form": "log-probs", **leaked}).p < 1e-6  # type: ignore[operator]
