@@ -166,9 +166,11 @@ def quotes(rows: list[dict[str, Any]], others: list[dict[str, Any]]) -> list[dic
             out.append({"test": "canary", "form": "log-probs", "quote": text, "known": round(known, 3)})
     fresh: dict[tuple[Any, ...], list[float]] = {}
     for r in others:
-        if r["test"] == "watermark" and r["seed"] and r["share"] and r["prompts"] == 1000:
+        if r["test"] == "watermark" and r["controls"] == "base" and r["prompts"] == 1000 and not r.get("chosen_on"):
             fresh.setdefault((r["scheme"], r["base"], r["share"], r["form"]), []).append(r["z"])
     for (scheme, base, share, form), z in fresh.items():
+        if not share:
+            continue
         whose = "the reference's own base" if base == "own" else "another base and tokenizer"
         text = (
             f"1,000 prompts, a student of {whose}, {share:.0%} of whose 4,000 training answers were marked ({scheme})"
@@ -269,16 +271,17 @@ def main() -> None:
     root = Path(__file__).parents[1]
     record = root / "docs" / "exact-power.json"
     before = json.loads(record.read_text())
-    draws = json.loads((work / "draws.json").read_text())
-    texts = [[draws[d][i] for d in range(WIDTH)] for i in range(LOGGED)]
     runs = grid()
-    new = [row for run in runs if (work / f"{run.name}.npz").is_file() for row in cells(work, run, texts)]
+    made = [run for run in runs if (work / f"{run.name}.npz").is_file()]
+    draws = json.loads((work / "draws.json").read_text()) if made else []
+    texts = [list(column) for column in zip(*draws, strict=True)]
+    new = [row for run in made for row in cells(work, run, texts)]
     new += canaries(work) + marks(work)
-    made = [nulls(work, base) for base in ("own", "other") if (work / f"imitator-{base}.npz").is_file()]
+    checks = [nulls(work, base) for base in ("own", "other") if (work / f"imitator-{base}.npz").is_file()]
     known = {_key(r): r for r in before["runs"]} | {_key(r): r for r in new}
     order = {name: i for i, name in enumerate(("regeneration", "canary", "watermark"))}
     rows = sorted(known.values(), key=lambda r: order[r["test"]])
-    found = {"level": LEVEL, "runs": rows, "imitator_nulls": made or before["imitator_nulls"]}
+    found = {"level": LEVEL, "runs": rows, "imitator_nulls": checks or before["imitator_nulls"]}
     record.write_text(json.dumps(found, indent=1) + "\n")
     regeneration = [r for r in rows if r["test"] == "regeneration"]
     others = [r for r in rows if r["test"] != "regeneration"]

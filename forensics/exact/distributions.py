@@ -1,15 +1,15 @@
 """The log-prob form of ``watermark``: how much each (context, token) pair gained in the suspect's own distributions.
 
-At every position x of texts that hang together with no key, whole next-token distributions are had of the suspect S, of
-its base (or controls that never saw the mark) B, and of the reference R. Training on text that R wrote under a mark
-moves S along p_R(v|x) (exp(bias green(v)) / Z - 1), so what it learnt of a key is, to first order,
-sum_v p_R(v|x) (LR(v|x) - mean_R LR) green(v), LR = log p_S - log p_B. That sum, over all positions of one context, with
-green as the one random thing in it, is the statistic: the factors of green are the weights, and know nothing of a key.
+At every position x of texts that know no key (the suspect's own answers), whole next-token distributions are had of
+the suspect S, of its base (or controls that never saw the mark) B, and of the reference R. Training on text that R
+wrote under a mark moves S along p_R(v|x) (exp(bias green(v)) / Z - 1), so what it learnt of a key is, to first order,
+sum_v p_R(v|x) (LR(v|x) - mean_R LR) green(v), LR = log p_S - log p_B. That sum, over all positions of one context,
+with green as the one random thing in it, is the statistic: the factors of green are the weights and know no key.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ from ..types import Request
 Ints = NDArray[np.int64]
 Array = NDArray[np.float64]
 Rows = tuple[Ints, Array, Array]
-BATCH = 16
+BATCH, CELLS = 16, 2**24  # texts read at once, and the most positions x tokens of them
 LEAST_MASS = 1e-4  # tokens that R finds less likely are left out: a mark can't have shown there
 FLOOR = 1e-9
 CLIP = 1.0  # nats
@@ -47,11 +47,8 @@ def gains(
     models = [reference, suspect, *others]
     views = [_view(m, reference) for m in models]
     rows: list[Rows] = []
-    pairs = list(zip(asked, texts, strict=True))
-    for start in range(0, len(pairs), BATCH):
-        part = [row for row in (_row(models, *pair) for pair in pairs[start : start + BATCH]) if row is not None]
-        if not part:
-            continue
+    spelt = (_row(models, *pair) for pair in zip(asked, texts, strict=True))
+    for part in _batches((row for row in spelt if row is not None), len(reference.pieces)):
         read = [m.distributions([row.jobs[k] for row in part]) for k, m in enumerate(models)]
         for b, row in enumerate(part):
             under = [view.of(lp[b], row.at[k]) for k, (view, lp) in enumerate(zip(views, read, strict=True))]
@@ -79,6 +76,17 @@ class Row:
         found = [tuple(ids[max(0, (end := len(self.prompt) + p) - size + 1) : end]) for p in self.places]
         kept = np.array([len(c) == size - 1 and c not in known and any(c) for c in found], dtype=bool)
         return np.array([c if k else (0,) * (size - 1) for c, k in zip(found, kept, strict=True)], np.int64), kept
+
+
+def _batches(rows: Iterable[Row], vocabulary: int) -> Iterator[list[Row]]:
+    part: list[Row] = []
+    for row in rows:
+        if part and (len(part) == BATCH or sum(len(r.target) for r in [*part, row]) * vocabulary > CELLS):
+            yield part
+            part = []
+        part.append(row)
+    if part:
+        yield part
 
 
 def _row(models: Sequence[LocalModel], request: Request, text: str) -> Row | None:

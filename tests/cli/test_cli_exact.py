@@ -174,3 +174,45 @@ def test_weights_and_watermark_on_the_zoo(tmp_path: Path) -> None:
     assert json.loads(found.stdout)[0]["test"] == "watermark"
     (tmp_path / "key.json").write_text("{}")
     assert run(*args, cwd=tmp_path).returncode == 2
+
+
+def test_watermark_by_log_probs_is_kept_and_verified(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    prompts = [
+        {"prompt": f"Write a short tale of a {a} who finds a {t}."} for a in ("fox", "goat") for t in ("map", "key")
+    ]
+    (tmp_path / "p.jsonl").write_text("".join(json.dumps(p) + "\n" for p in prompts))
+    (tmp_path / "key.json").write_text(json.dumps({"greenlist_ratio": 0.25, "hashing_key": 15485863}))
+    args = (
+        "watermark",
+        "--key",
+        "key.json",
+        "--suspect",
+        "zoo/student",
+        "--reference",
+        "zoo/teacher",
+        "--max-tokens",
+        "40",
+    )
+    asked = ("--prompts", "p.jsonl", "--samples", "2", "--dummies", "100")
+    found = run(*args, *asked, "--base", "zoo/base", "--case", "w.case", "--json", cwd=tmp_path)
+    assert found.returncode == 0, found.stderr
+    (record,) = json.loads(found.stdout)
+    assert record["p"] > 0.01
+    assert "(form: log-probs)" in record["finding"]
+    assert "would have been detected" in record["power"]
+    assert (tmp_path / "w.case").stat().st_size < 400_000  # no distributions in it
+    checked = subprocess.run(
+        [sys.executable, "-m", "forensics.cli", "verify", "w.case"], cwd=tmp_path, capture_output=True, text=True,
+        timeout=300, check=False,
+    )  # fmt: skip
+    assert "exact watermark" in checked.stdout
+    assert checked.returncode == 0, checked.stderr
+    for more, why in (
+        (("--form", "log-probs"), "name one"), (("--form", "smell", "--base", "zoo/base"), "forms of watermark"),
+        (("--form", "log-probs", "--base", "toy/x"), "no whole distributions"),
+    ):  # fmt: skip
+        refused = run(*args, *asked, *more, cwd=tmp_path)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert why in refused.stderr
+        assert len(refused.stderr.splitlines()) == 1
