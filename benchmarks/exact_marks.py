@@ -25,7 +25,7 @@ import numpy as np
 from exact_train import FAMILIES, Workshop, other_texts, shipped, tune  # isort: skip
 from forensics import zoo
 from forensics.backends import open_backend
-from forensics.exact.watermark import count, judge, weighted_tail
+from forensics.exact.watermark import count, judge, tails
 from forensics.spec import parse_spec
 from forensics.types import Message, Request
 from forensics.zoo import train
@@ -139,14 +139,13 @@ def judged(run: Marked, form: str, prompts: int, pairs: tuple[Any, Any], vocab: 
     mean, deviation = (weight * trials).sum() * gamma, np.sqrt((weight**2 * trials).sum() * gamma * (1 - gamma))
     total = int((weight * hits).sum())
     z = float((total - mean) / deviation)
-    grid = np.unique(np.linspace(totals.min(), totals.max(), 80).astype(int))
-    tails = np.interp(totals, grid, np.log([weighted_tail(weight, trials, gamma, int(t)) for t in grid]))
+    null = tails(weight, trials, gamma, totals)
     return {
         "test": "watermark", "scheme": run.scheme, "base": run.base, "share": run.share, "seed": run.seed, "form": form,
         "controls": "base", "prompts": prompts, "pairs": result.n, "p": result.p,
         "rank_p": (1 + int((totals >= total).sum())) / (1 + len(totals)), "z": round(z, 3),
-        "keys": len(totals), "wrong_05": float((tails <= np.log(0.05)).mean()),
-        "wrong_01": float((tails <= np.log(0.01)).mean()), "wrong_sd": round(float(totals.std() / deviation), 3),
+        "keys": len(totals), "wrong_05": float((null <= 0.05).mean()),
+        "wrong_01": float((null <= 0.01).mean()), "wrong_sd": round(float(totals.std() / deviation), 3),
     }  # fmt: skip
 
 

@@ -95,23 +95,37 @@ def weighted_tail(weight: Ints, trials: Ints, gamma: float, total: int) -> float
     theta = _tilt(w, n, gamma, total - 0.5)
     log_k = np.log1p(gamma * np.expm1(theta * w))
     q = gamma * np.exp(theta * w - log_k)
+    values, mass = _mass(w, n, q)
+    above = values >= total
+    tail = float((mass[above] * np.exp(-theta * (values[above] - total))).sum())
+    log_p = float((n * log_k).sum()) - theta * total + float(np.log(max(tail, TINY)))
+    return float(np.exp(np.clip(log_p, np.log(TINY), 0.0)))
+
+
+def tails(weight: Ints, trials: Ints, gamma: float, totals: Ints) -> Array:
+    """`weighted_tail` of many totals at once, to about 1e-12 in all: what dummy keys, each a null, would have as p."""
+    values, mass = _mass(weight.astype(np.float64), trials.astype(np.float64), np.full(len(weight), gamma))
+    above = np.minimum(mass[::-1].cumsum()[::-1], 1.0)
+    return np.asarray(above[np.clip(totals - int(values[0]), 0, len(values) - 1)])
+
+
+def _mass(w: Array, n: Array, q: Array) -> tuple[Array, Array]:
+    """Values of sum of w x Bin(n, q), as far from its mean as counts, and their probabilities."""
     reach = float(16 * np.sqrt((n * q * (1 - q) * w**2).sum()) + 40 * np.abs(w).max())
+    least, most, middle = float((w * n)[w < 0].sum()), float((w * n)[w > 0].sum()), float((n * w * q).sum())
     size = 1 << int(np.ceil(np.log2(min(most - least, 2 * reach) + 2)))
     if size > LARGEST:
         raise ValueError("more pairs than a case can hold")
     angle = 2 * np.pi / size * np.arange(size // 2 + 1)
-    size_log, turn = np.zeros(len(angle)), np.zeros(len(angle))
+    modulus, turn = np.zeros(len(angle)), np.zeros(len(angle))
     for one, count, chance in zip(w, n, q, strict=True):
         real, imaginary = 1 - chance + chance * np.cos(angle * one), chance * np.sin(angle * one)
         with np.errstate(divide="ignore"):
-            size_log += count * np.log(np.hypot(real, imaginary))
+            modulus += count * np.log(np.hypot(real, imaginary))
         turn += count * np.arctan2(imaginary, real)
-    mass = np.fft.irfft(np.exp(size_log - 1j * turn), size)
-    middle = float((n * w * q).sum())
-    values = np.arange(int(max(total, middle - reach)), int(min(most, middle + reach)) + 1)
-    tail = float((np.maximum(mass[values % size], 0.0) * np.exp(-theta * (values - total))).sum())
-    log_p = float((n * log_k).sum()) - theta * total + float(np.log(max(tail, TINY)))
-    return float(np.exp(np.clip(log_p, np.log(TINY), 0.0)))
+    mass = np.fft.irfft(np.exp(modulus - 1j * turn), size)
+    values = np.arange(int(np.floor(max(least, middle - reach))), int(min(most, middle + reach)) + 1)
+    return values.astype(np.float64), np.maximum(mass[values % size], 0.0)
 
 
 def _tilt(w: Array, n: Array, gamma: float, wanted: float) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from forensics.errors import UsageError
-from forensics.exact.watermark import count, judge, ngram_counts, scheme, weighted, weighted_tail, width
+from forensics.exact.watermark import count, judge, ngram_counts, scheme, tails, weighted, weighted_tail, width
 
 KGW = {"greenlist_ratio": 0.25, "bias": 2.0, "hashing_key": 15485863}
 SYNTHID = {"ngram_len": 3, "keys": [654, 400, 836, 123, 340]}
@@ -151,12 +151,18 @@ def test_too_few_pairs() -> None:
     )
 
 
+def test_all_tails_at_once_are_the_same() -> None:
+    weight, trials, totals = np.array([-3, 1, 5]), np.array([40, 90, 20]), np.array([-20, 0, 17, 40, 60])
+    one = [weighted_tail(weight, trials, 0.25, int(t)) for t in totals]
+    assert tails(weight, trials, 0.25, totals) == pytest.approx(one, rel=1e-9)
+
+
 @pytest.mark.parametrize("keys", [150, pytest.param(2000, marks=pytest.mark.statistical)])
 @pytest.mark.parametrize("config", [KGW, SYNTHID], ids=["kgw", "synthid"])
 def test_wrong_keys_give_uniform_p(config: dict[str, Any], keys: int) -> None:
     """Every dummy key is a null: its analytic p among them all. With weights from a contrast, as in use."""
     pytest.importorskip("torch")
-    from scipy.stats import kstest
+    from scipy.stats import binom, kstest
 
     rng = np.random.default_rng(3)
     size = width(config)
@@ -165,12 +171,11 @@ def test_wrong_keys_give_uniform_p(config: dict[str, Any], keys: int) -> None:
         zipf = rng.zipf(1.3, (3000, size)) % (VOCAB - 1) + 1
         return Counter(map(tuple, zipf.tolist()))
 
-    ngrams, weight = weighted(writer(), [writer()], 10**6, 0)
-    found = count(ngrams, weight, config, VOCAB, 0, keys)
-    levels = np.array(found["levels"])
-    ps = np.array([weighted_tail(levels[:, 0], levels[:, 1], found["gamma"], t) for t in found["dummies"]])
+    found = count(*weighted(writer(), [writer()], 10**6, 0), config, VOCAB, 0, keys)
+    weight, trials, _ = np.array(found["levels"]).T
+    ps = tails(weight, trials, found["gamma"], np.array(found["dummies"]))
     for level in (0.05, 0.01):
-        assert (ps <= level).mean() <= level + 3 * np.sqrt(level * (1 - level) / keys)
+        assert (ps <= level).sum() <= binom.ppf(1 - 1e-4, keys, level)
     assert kstest(ps, "uniform").pvalue > 1e-3
     ranks = np.array([(1 + (np.array(found["dummies"]) >= t).sum()) / (1 + keys) for t in found["dummies"]])
     assert np.abs(ranks - ps).max() < 3 / np.sqrt(keys)
