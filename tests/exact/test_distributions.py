@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -135,8 +136,9 @@ def test_a_learnt_mark_is_found_and_another_key_is_not(asked: list[Request], tex
 @pytest.mark.parametrize("suspect", ["student", "independent"])
 @pytest.mark.parametrize("config", [KGW, SYNTHID], ids=["kgw", "synthid"])
 def test_random_keys_give_uniform_p(
-    config: dict[str, Any], suspect: str, keys: int, asked: list[Request], texts: list[str]
-) -> None:
+    config: dict[str, Any], suspect: str, keys: int, asked: list[Request], texts: list[str],
+    record_property: Callable[[str, object], None],
+) -> None:  # fmt: skip
     """Real distributions of a student of R that read no mark, and of a stranger; the key is what is random."""
     from scipy.stats import binom, kstest
 
@@ -146,6 +148,7 @@ def test_random_keys_give_uniform_p(
     weight, trials, _ = np.array(made["levels"]).T
     ps = tails(weight, trials, made["gamma"], np.array(made["dummies"]))
     for level in (0.05, 0.01):
+        record_property(f"rejected at {level}", (ps <= level).mean())
         assert (ps <= level).sum() <= binom.ppf(1 - 1e-4, keys, level)
     assert kstest(ps, "uniform").pvalue > 1e-3
 

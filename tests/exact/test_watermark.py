@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from itertools import product
 from typing import Any
 
@@ -159,7 +160,9 @@ def test_all_tails_at_once_are_the_same() -> None:
 
 @pytest.mark.parametrize("keys", [150, pytest.param(2000, marks=pytest.mark.statistical)])
 @pytest.mark.parametrize("config", [KGW, SYNTHID], ids=["kgw", "synthid"])
-def test_wrong_keys_give_uniform_p(config: dict[str, Any], keys: int) -> None:
+def test_wrong_keys_give_uniform_p(
+    config: dict[str, Any], keys: int, record_property: Callable[[str, object], None]
+) -> None:
     """Every dummy key is a null: its analytic p among them all. With weights from a contrast, as in use."""
     pytest.importorskip("torch")
     from scipy.stats import binom, kstest
@@ -175,6 +178,7 @@ def test_wrong_keys_give_uniform_p(config: dict[str, Any], keys: int) -> None:
     weight, trials, _ = np.array(found["levels"]).T
     ps = tails(weight, trials, found["gamma"], np.array(found["dummies"]))
     for level in (0.05, 0.01):
+        record_property(f"rejected at {level}", (ps <= level).mean())
         assert (ps <= level).sum() <= binom.ppf(1 - 1e-4, keys, level)
     assert kstest(ps, "uniform").pvalue > 1e-3
     ranks = np.array([(1 + (np.array(found["dummies"]) >= t).sum()) / (1 + keys) for t in found["dummies"]])

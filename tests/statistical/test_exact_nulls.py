@@ -7,6 +7,7 @@ true secret, or the released twin) and some others its alternatives: that is the
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -71,8 +72,12 @@ def suspects(asked: list[Request], draws: list[list[str]]) -> dict[str, np.ndarr
     return {kind: scored(name, asked, draws) for kind, name in SUSPECTS.items()}
 
 
-def holds(ps: np.ndarray, log_e: np.ndarray | None = None) -> None:
+Record = Callable[[str, object], None]  # rejection rates go into the JUnit file, where one is asked for
+
+
+def holds(record: Record, ps: np.ndarray, log_e: np.ndarray | None = None) -> None:
     for level in (0.05, 0.01):
+        record(f"rejected at {level}", (ps <= level).mean())
         assert (ps <= level).mean() <= level + 3 * np.sqrt(level * (1 - level) / len(ps)), (ps <= level).mean()
     assert ps.min() > 0
     if log_e is not None:
@@ -86,7 +91,7 @@ def shuffles(rng: np.random.Generator, n: int) -> np.ndarray:
 @pytest.mark.parametrize("kind", SUSPECTS)
 @pytest.mark.parametrize("with_controls", [True, False])
 def test_regeneration_and_twins(
-    kind: str, with_controls: bool, suspects: dict[str, np.ndarray], controls: np.ndarray
+    kind: str, with_controls: bool, suspects: dict[str, np.ndarray], controls: np.ndarray, record_property: Record
 ) -> None:
     rng, scores = np.random.default_rng([len(kind), with_controls]), suspects[kind]
     used = controls if with_controls else controls[:0]
@@ -95,11 +100,13 @@ def test_regeneration_and_twins(
         order = shuffles(rng, len(scores))
         picked = np.take_along_axis(used, order[None], 2) if len(used) else np.zeros((0, *order.shape))
         found.append(rank_test(np.take_along_axis(scores, order, 1), picked, rng, permutations=199))
-    holds(np.array([f.p for f in found]), np.array([f.log_e for f in found]))
+    holds(record_property, np.array([f.p for f in found]), np.array([f.log_e for f in found]))
 
 
 @pytest.mark.parametrize("kind", SUSPECTS)
-def test_regeneration_by_text_alone(kind: str, asked: list[Request], draws: list[list[str]]) -> None:
+def test_regeneration_by_text_alone(
+    kind: str, asked: list[Request], draws: list[list[str]], record_property: Record
+) -> None:
     from dataclasses import replace
 
     rng = np.random.default_rng(len(kind))
@@ -113,11 +120,11 @@ def test_regeneration_by_text_alone(kind: str, asked: list[Request], draws: list
         found = rank_test(picked[0], picked[1][None], rng, permutations=199)
         ps.append(found.p)
         log_e.append(found.log_e)
-    holds(np.array(ps), np.array(log_e))
+    holds(record_property, np.array(ps), np.array(log_e))
 
 
 @pytest.mark.parametrize("kind", SUSPECTS)
-def test_canary(kind: str, suspects: dict[str, np.ndarray], controls: np.ndarray) -> None:
+def test_canary(kind: str, suspects: dict[str, np.ndarray], controls: np.ndarray, record_property: Record) -> None:
     rng, scores = np.random.default_rng(len(kind)), suspects[kind]
     ps = []
     for _ in range(NULLS):
@@ -126,7 +133,7 @@ def test_canary(kind: str, suspects: dict[str, np.ndarray], controls: np.ndarray
             (M + 1) * rank_ps(np.take_along_axis(scores, order, 1), np.take_along_axis(controls, order[None], 2))
         )
         ps.append(combined_p(ranks, M + 1))
-    holds(np.array(ps))
+    holds(record_property, np.array(ps))
 
 
 def test_the_checks_refuse_honest_logs_no_more_often_than_they_say(
