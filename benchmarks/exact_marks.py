@@ -2,6 +2,7 @@
 
     python benchmarks/exact_marks.py WORKDIR train [--only NAME]
     python benchmarks/exact_marks.py WORKDIR test  [--only NAME]
+    python benchmarks/exact_marks.py WORKDIR simulate STUDENT...
 
 Training is resumable: a student that is there is not made again. Every student has a key of its own. The log-prob form
 and its constants were chosen on simulated marks (docs/exact.md), before any of these students was made; each is looked
@@ -22,9 +23,11 @@ from typing import Any
 
 import numpy as np
 
-from exact_train import FAMILIES, Workshop, other_texts, shipped, tune  # isort: skip
+from exact_train import FAMILIES, Workshop, logged, other_texts, shipped, tune  # isort: skip
 from forensics import zoo
 from forensics.backends import open_backend
+from forensics.backends.local import encode_prompt, encode_target
+from forensics.backends.local_model import Job
 from forensics.exact.watermark import count, judge, tails
 from forensics.spec import parse_spec
 from forensics.types import Message, Request
@@ -34,6 +37,7 @@ from forensics.zoo.prompts import training
 TEXTS, EPOCHS = 4000, 3  # training answers, and how often each is read
 PROMPTS, MOST = (250, 1000), 20_000  # held-out prompts that the student is asked; pairs that count
 DUMMIES, FEW = 1000, 200  # dummy keys
+RATE = 0.1  # nats a simulated occurrence
 
 
 @dataclass(frozen=True)
@@ -149,16 +153,87 @@ def judged(run: Marked, form: str, prompts: int, pairs: tuple[Any, Any], vocab: 
     }  # fmt: skip
 
 
+class Learnt:
+    """A simulated student: an unmarked one whose log-probs rise, pair by pair, by ``rate`` x (how often the pair occurs
+    in a sample of marked text - how often R would write it there). The drift of its training is real, the mark is not.
+    """
+
+    def __init__(self, inner: Any, rises: np.ndarray) -> None:
+        self.inner, self.rises = inner, rises
+        self.pieces, self.context, self.tokenizer = inner.pieces, inner.context, inner.tokenizer
+
+    def distributions(self, jobs: Sequence[Any]) -> list[Any]:
+        """As `LocalModel.distributions`."""
+        import torch
+
+        found = zip(jobs, self.inner.distributions(jobs), strict=True)
+        return [(lp + torch.from_numpy(self.rises[[j.prompt[-1], *j.target[:-1]]])).log_softmax(-1) for j, lp in found]
+
+
+def rises(reference: Any, texts: Sequence[str], requests: Sequence[Request], key: dict[str, Any], rate: float) -> Any:
+    """``(V, V)``: the rise of every (last token, token) pair after one marked token at every position of the texts."""
+    import torch
+    from transformers import WatermarkLogitsProcessor
+
+    v, rng = len(reference.pieces), np.random.default_rng(key["hashing_key"])
+    given = {k: x for k, x in key.items() if k != "bias"}
+    processor = WatermarkLogitsProcessor(v, "cpu", bias=key["bias"], **given)
+    green = np.zeros((v, v), np.float32)
+    for c in range(1, v):
+        green[c, processor._get_greenlist_ids(torch.tensor([c])).numpy()] = 1
+    out = np.zeros((v, v), np.float32)
+    jobs = [
+        Job(0, encode_prompt(reference, r), encode_target(reference, t), 0)
+        for r, t in zip(requests, texts, strict=True)
+    ]
+    for job in jobs:
+        before = [job.prompt[-1], *job.target[:-1]]
+        p = reference.distributions([job])[0].exp().numpy()
+        marked = p * np.exp(key["bias"] * green[before])
+        marked /= marked.sum(1, keepdims=True)
+        drawn = (marked.cumsum(1) > rng.random((len(marked), 1))).argmax(1)
+        np.add.at(out, (before, drawn), 1.0)
+        np.add.at(out, before, -p)
+    return np.clip(rate * out, -1.5, 1.5)
+
+
+def simulate(paths: Sequence[Path]) -> None:
+    """Unmarked students in these folders, on the shipped base: rejections of random keys, then of simulated marks."""
+    from forensics.exact.distributions import gains, weights
+
+    items = logged(800)
+    framed = [(f"{train.USER}{i.prompt}{train.ASSISTANT}", i.family) for i in items]
+    requests = [Request("watermark", f"w{i}", (Message("user", item.prompt),)) for i, item in enumerate(items)]
+    base, reference = opened(zoo.path("base")), opened(zoo.path("teacher"))
+    marked = [t.strip() or "-" for t in train.sample(reference.model, reference.tokenizer, framed[400:], 3)]
+    for number, path in enumerate(paths):
+        student = opened(path)
+        said = [t.strip() for t in train.sample(student.model, student.tokenizer, framed[:400], 4)]
+        run = Marked("kgw", 0.0, "own", 900 + number)
+        row = judged(run, "log-probs", 400, weights(gains(student, [base], reference, requests[:400], said, 2), MOST),
+                     len(reference.pieces), 400)  # fmt: skip
+        shown = [f"{row['p']:.2g}", *(f"{row[k]:.4f}" for k in ("wrong_05", "wrong_01", "wrong_sd"))]
+        print(path.name, "unmarked: p, wrong keys at .05, at .01, their spread:", *shown, flush=True)
+        learnt = Learnt(student, rises(reference, marked, requests[400:], run.key, RATE))
+        row = judged(run, "log-probs", 400, weights(gains(learnt, [base], reference, requests[:400], said, 2), MOST),  # type: ignore[arg-type]
+                     len(reference.pieces), FEW)  # fmt: skip
+        print(path.name, f"simulated mark: {row['z']:.1f} deviations, p {row['p']:.2g}", flush=True)
+
+
 def main() -> None:
     """See the module."""
     import torch
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("workdir", type=Path)
-    parser.add_argument("what", choices=("train", "test"))
+    parser.add_argument("what", choices=("train", "test", "simulate"))
+    parser.add_argument("students", type=Path, nargs="*", help="folders of unmarked students, to simulate marks on")
     parser.add_argument("--only", default="")
     args = parser.parse_args()
     torch.set_num_threads(1)
+    if args.what == "simulate":
+        simulate(args.students)
+        return
     shop = Workshop(args.workdir)
     for run in STUDENTS:
         home = shop.folder / "marked" / run.name
