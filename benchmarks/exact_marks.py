@@ -136,7 +136,7 @@ def answers(model: Any, shop: Workshop, path: Path) -> list[str]:
 
 def judged(run: Marked, form: str, prompts: int, pairs: tuple[Any, Any], vocab: int, dummies: int) -> dict[str, Any]:
     """One row: p, rank, standard deviations, and how often dummy keys, each a null, fall under .05 and .01."""
-    made = count(*pairs, run.key, vocab, 0, dummies)
+    made = count(*pairs, run.key, vocab, run.seed, dummies)
     result = judge({"key": "", "form": form, **made})
     weight, trials, hits = np.array(made["levels"]).T
     gamma, totals = made["gamma"], np.array(made["dummies"])

@@ -297,20 +297,7 @@ def main() -> None:
 
 def _key(row: dict[str, Any]) -> str:
     """What a row is about, without what was found."""
-    about = (
-        "test",
-        "base",
-        "share",
-        "epochs",
-        "texts",
-        "logged",
-        "form",
-        "controls",
-        "seed",
-        "repetitions",
-        "scheme",
-        "marked",
-    )
+    about = "test base share epochs texts logged form controls seed prompts repetitions scheme".split()
     return json.dumps([row.get(k) for k in about])
 
 

@@ -201,6 +201,7 @@ def test_watermark_by_log_probs_is_kept_and_verified(tmp_path: Path) -> None:
     assert record["p"] > 0.01
     assert "(form: log-probs)" in record["finding"]
     assert "would have been detected" in record["power"]
+    assert "of whose 4,000 training answers were marked (kgw): above .99" in record["power"]
     assert (tmp_path / "w.case").stat().st_size < 400_000  # no distributions in it
     checked = subprocess.run(
         [sys.executable, "-m", "forensics.cli", "verify", "w.case"], cwd=tmp_path, capture_output=True, text=True,
