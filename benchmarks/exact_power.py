@@ -134,8 +134,8 @@ def marks(work: Path) -> list[dict[str, Any]]:
 
 MARKS = "scheme | base | share marked# | student | form | prompts# | pairs# | standard deviations# | p# | rank#"
 MARKS_NOTE = """\
-4,000 training answers, of which the share is marked (about 21 tokens each), three epochs; a key, texts and an order of
-its own for every student; other prompts than those of the training; the student's base as control; rank among 200 or
+4,000 training answers, of which the share is marked (about 30 tokens each), three epochs; a key, texts and an order of
+its own for every student; prompts of another draw than the training's; the student's base as control; rank among 200 or
 1,000 random keys. The *first* students (four answers a prompt, one key for all) are those on which the text form was
 developed; the log-prob form was fixed before any of the numbered ones was made, and each was looked at once."""
 
