@@ -1,4 +1,4 @@
-"""How often the gate ``style`` fails a data set: rates on data sets of known origin, made with the zoo. Prints JSON.
+"""How often the gate ``style`` fails a data set: rates on data sets of known origin, made with the zoo; JSON Lines.
 
     python tools/check_datasets.py
 
@@ -30,7 +30,7 @@ from forensics.zoo.prompts import Item, training
 
 ROWS, PROMPTS = 300, 501
 CONTROLS = ("control-a", "control-b", "control-c")
-CLEAN, MIXED = 200, 60  # authors: 9,000 and on
+CLEAN, MIXED = 100, 30  # authors: 9,000 and on
 SHARES = (0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
 MODELS = ("independent", "teacher-2", "sibling", "base", *CONTROLS)  # none has learnt from the teacher
 TAUGHT = ("student-25", "student", "descendant")
@@ -96,17 +96,23 @@ def main() -> None:
     gate = Gate(items)
     again = told("teacher", items, 2)
     own = {a: written(a, items) for a in range(9_000, 9_000 + CLEAN)}
-    out: dict[str, object] = {"authors, clean": counted([gate.fails(texts) for texts in own.values()])}
+    say("authors, clean", counted([gate.fails(texts) for texts in own.values()]))
     for share in SHARES:
         hits = []
         for author in list(own)[:MIXED]:
             rng = random.Random(f"mix:{author}:{share}")
             taken = set(rng.sample(range(ROWS), round(share * ROWS)))
             hits.append(gate.fails([again[i] if i in taken else own[author][i] for i in range(ROWS)]))
-        out[f"authors, {share:g} of the teacher's"] = counted(hits)
-    for kind, names in (("models that did not learn from it", MODELS), ("models that did", TAUGHT)):
-        out[kind] = {name: gate.fails(told(name, items, 2)) for name in names}
-    sys.stdout.write(json.dumps(out, indent=1) + "\n")
+        say(f"authors, {share:g} of the teacher's", counted(hits))
+    for kind, names in (("a model that did not learn from it", MODELS), ("a model that did", TAUGHT)):
+        for name in names:
+            say(f"{kind}: {name}", {"fails": gate.fails(told(name, items, 2))})
+
+
+def say(what: str, found: dict[str, object]) -> None:
+    """One line of JSON."""
+    sys.stdout.write(json.dumps({"data": what, **found}) + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

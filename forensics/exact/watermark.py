@@ -2,9 +2,10 @@
 
 A watermark's key is a random number. A model that was not trained on text marked with it is independent of it, so every
 (context, token) pair that it writes is green with the key's own probability, whatever the pair. Training on marked text
-makes a model "radioactive". Each different pair counts once, with a weight that knows nothing of the key: 1, or, where
-controls were asked the same, how much more often the suspect writes the pair than they do. Contexts that stood in the
-prompt don't count. The hashing is that of transformers' own processors.
+makes a model "radioactive". Each different pair counts once, with a weight that knows nothing of the key: what it
+gained in the suspect's next-token distributions (form log-probs, see `distributions`); or by text 1, or, where controls
+were asked the same, how much more often the suspect writes the pair than they do. Contexts that stood in the prompt
+don't count. The hashing is that of transformers' own processors.
 """
 
 from __future__ import annotations
