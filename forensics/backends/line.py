@@ -10,6 +10,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from importlib.util import find_spec
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -204,6 +205,16 @@ class _Stream(asyncio.Protocol, httpcore2.AsyncNetworkStream):
         return self._transport.get_extra_info(info)
 
 
+def _race(host: str) -> float | None:
+    """Seconds after which the next of a name's addresses is tried too (RFC 8305). A race that is cancelled may drop a
+    socket unclosed (asyncio of Python 3.11), so a single address runs none."""
+    try:
+        ip_address(host.strip("[]"))
+    except ValueError:
+        return 0.25
+    return None
+
+
 class _Network(httpcore2.AsyncNetworkBackend):
     async def connect_tcp(
         self, host: str, port: int, timeout: float | None = None, local_address: str | None = None,
@@ -212,7 +223,7 @@ class _Network(httpcore2.AsyncNetworkBackend):
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(timeout):
-                _, stream = await loop.create_connection(_Stream, host, port, happy_eyeballs_delay=0.25)
+                _, stream = await loop.create_connection(_Stream, host, port, happy_eyeballs_delay=_race(host))
         except TimeoutError as error:
             raise httpcore2.ConnectTimeout(str(error)) from error
         except OSError as error:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import ssl
+import warnings
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,7 @@ import httpx2
 import pytest
 from loopback import Loopback
 
-from forensics.backends.line import BUFFER, Line, pool_for, proxy_for
+from forensics.backends.line import BUFFER, Line, _Network, pool_for, proxy_for
 from forensics.errors import UsageError
 
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
@@ -251,3 +254,26 @@ def test_a_body_that_is_not_read_closes_the_connection() -> None:
     status, body, stale = asyncio.run(with_server(serve, ask))
     assert (status, stale) == (200, False)
     assert b"asked" in body
+
+
+def test_whoever_gives_up_while_connecting_leaves_no_socket() -> None:
+    async def go() -> list[str]:
+        left = []
+        with Loopback() as server:
+            port = httpx2.URL(server.url).port
+            for turns in range(12):
+                connecting = asyncio.ensure_future(_Network().connect_tcp("127.0.0.1", port or 0, timeout=5))
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                connecting.cancel()
+                with warnings.catch_warnings(record=True) as caught:
+                    warnings.simplefilter("always", ResourceWarning)
+                    with suppress(asyncio.CancelledError):
+                        await (await connecting).aclose()
+                    del connecting
+                    await asyncio.sleep(0.01)
+                    gc.collect()
+                left += [str(w.message) for w in caught if "unclosed <socket" in str(w.message)]
+        return left
+
+    assert asyncio.run(go()) == []
