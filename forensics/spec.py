@@ -22,7 +22,7 @@ def parse_spec(text: str) -> ModelSpec:
     from .backends import BACKENDS
 
     text = text.strip()
-    if text.partition("/")[0] not in BACKENDS.names() and Path(text).expanduser().is_file():
+    if text.partition("/")[0] not in BACKENDS.names() and Path(os.path.expanduser(text)).is_file():
         return _file(text)  # a question mark may be part of a file's name
     head, mark, query = text.partition("?")
     provider, slash, name = head.partition("/")
