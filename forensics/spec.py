@@ -22,6 +22,8 @@ def parse_spec(text: str) -> ModelSpec:
     from .backends import BACKENDS
 
     text = text.strip()
+    if "\0" in text:
+        raise UsageError(f"{text[:80]!r} is no model spec: no path and no name holds a NUL character")
     if text.partition("/")[0] not in BACKENDS.names() and Path(os.path.expanduser(text)).is_file():
         return _file(text)  # a question mark may be part of a file's name
     head, mark, query = text.partition("?")

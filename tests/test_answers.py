@@ -210,6 +210,12 @@ def test_what_is_no_file(tmp_path: Path) -> None:
         read_answers(Path("~no-such-user/answers.jsonl"))
 
 
+def test_no_spec_holds_a_nul() -> None:
+    for text in ("~a\0b/x", "hf/~a\0b/x", "a\0b"):  # found by atheris
+        with pytest.raises(UsageError, match="holds a NUL"):
+            parse_spec(text)
+
+
 def test_a_home_that_nobody_has() -> None:
     with pytest.raises(UsageError, match="no such file of answers"):  # found by atheris
         parse_spec("~no-such-user/answers.jsonl")
