@@ -79,7 +79,7 @@ def _opened(reader: _Reader) -> Iterator[BufferedReader]:
     """The reader's file; what goes wrong with it, or an empty one, is a `UsageError`."""
     target = Path(os.path.expanduser(reader.path))
     try:
-        if not target.is_file():
+        if not os.path.isfile(target):
             why = " (not a plain file)" if target.exists() else ""
             raise UsageError(f"no such file of answers: {reader.path}{why}")
         with target.open("rb") as file:

@@ -24,11 +24,11 @@ def parse_spec(text: str) -> ModelSpec:
     text = text.strip()
     if "\0" in text:
         raise UsageError(f"{text[:80]!r} is no model spec: no path and no name holds a NUL character")
-    if text.partition("/")[0] not in BACKENDS.names() and Path(os.path.expanduser(text)).is_file():
+    if text.partition("/")[0] not in BACKENDS.names() and os.path.isfile(os.path.expanduser(text)):
         return _file(text)  # a question mark may be part of a file's name
     head, mark, query = text.partition("?")
     provider, slash, name = head.partition("/")
-    if head.startswith(("/", "./", "../", "~")) or (provider not in BACKENDS.names() and Path(head).is_file()):
+    if head.startswith(("/", "./", "../", "~")) or (provider not in BACKENDS.names() and os.path.isfile(head)):
         provider, slash, name = "file", "/", _file(head if mark else text).name
     if not slash or not name:
         raise UsageError(
@@ -50,9 +50,9 @@ def parse_spec(text: str) -> ModelSpec:
 
 
 def _file(text: str) -> ModelSpec:
-    path = Path(os.path.expanduser(text))  # pathlib's own raises where there is no such user
-    if path.is_dir():
+    path = Path(os.path.expanduser(text))  # pathlib's own calls raise where there is no such user, or no such long name
+    if os.path.isdir(path):
         raise UsageError(f"{text} is a directory: write hf/{text} for a model directory, or name a file of answers")
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise UsageError(f"no such file of answers: {text}")
     return ModelSpec("file", str(path))

@@ -210,6 +210,16 @@ def test_what_is_no_file(tmp_path: Path) -> None:
         read_answers(Path("~no-such-user/answers.jsonl"))
 
 
+@pytest.mark.parametrize("form", ["{}", "~/{}", "file/{}", "zoo/a?from={}"])
+def test_a_name_longer_than_any_is_refused_in_one_line(form: str) -> None:  # found by atheris
+    from forensics.backends import open_backend
+
+    open_backend(parse_spec("hf/" + "x" * 5000))  # may be a hub id
+    with pytest.raises(ForensicsError) as caught:
+        open_backend(parse_spec(form.replace("{}", "x" * 5000)))
+    assert "\n" not in str(caught.value)
+
+
 def test_no_spec_holds_a_nul() -> None:
     for text in ("~a\0b/x", "hf/~a\0b/x", "a\0b"):  # found by atheris
         with pytest.raises(UsageError, match="holds a NUL"):

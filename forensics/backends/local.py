@@ -217,7 +217,7 @@ class HfBackend(LocalBackend):
 
     def _locate(self) -> Source:
         folder = Path(os.path.expanduser(self.spec.name))
-        return Source(self.spec.name, folder if folder.is_dir() else None)
+        return Source(self.spec.name, folder if os.path.isdir(folder) else None)
 
     def _check(self) -> None:
         folder = self._source.folder
@@ -239,7 +239,7 @@ class ZooBackend(LocalBackend):
         home = self.spec.option("from")
         if home is not None:
             folder = Path(os.path.expanduser(home)) / self.spec.name
-            if not (folder / "recipe.json").is_file():
+            if not os.path.isfile(folder / "recipe.json"):
                 raise UsageError(
                     f"{self.spec}: {folder} holds no recipe.json, so it is no model of the zoo; name it hf/"
                 )
@@ -262,13 +262,13 @@ class GgufBackend(LocalBackend):
 
     def _check(self) -> None:
         path = Path(os.path.expanduser(self.spec.name))
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise UnavailableError(f"no such GGUF file: {self.spec.name}")
 
 
 def check_folder(folder: Path) -> None:
     """Errors: `UnavailableError` for a directory without configuration or without safetensors."""
-    if not (folder / "config.json").is_file():
+    if not os.path.isfile(folder / "config.json"):
         raise UnavailableError(f"{folder} has no config.json: not a model directory")
     if not any(folder.glob("*.safetensors")):
         others = sorted(p.name for pattern in ("*.bin", "*.pt", "*.pth") for p in folder.glob(pattern))
