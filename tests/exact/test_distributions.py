@@ -154,11 +154,11 @@ def test_random_keys_give_uniform_p(
 
 
 def test_weights_that_know_the_key_would_show(asked: list[Request], texts: list[str]) -> None:
-    """The test above fails where it must: raise every weight of one key's green tokens, and that key's p is no p."""
+    """The test above fails where it must: weights of one key's green tokens raised by two make that key's p no p."""
     from forensics.exact.watermark import _kgw
 
     teacher = model("teacher")
     ngrams, weight = weights(gains(model("student"), [model("base")], teacher, asked, texts, 2), 20_000)
     green = next(_kgw(ngrams, KGW, len(teacher.pieces), np.random.default_rng(0), 0)[2])[:, 0]
-    leaked = count(ngrams, weight + green, KGW, len(teacher.pieces), 0, 100)
+    leaked = count(ngrams, weight + 2 * green, KGW, len(teacher.pieces), 0, 100)
     assert judge({"key": "k", "form": "log-probs", **leaked}).p < 1e-6  # type: ignore[operator]
