@@ -9,7 +9,7 @@ from forensics.backends import open_backend
 from forensics.collect import ask
 from forensics.spec import parse_spec
 from forensics.store import Store
-from forensics.types import Capabilities, Message, Request, Sampling
+from forensics.types import Capabilities, Message, ModelSpec, Request, Sampling
 
 pytestmark = pytest.mark.servers
 
@@ -17,6 +17,14 @@ pytestmark = pytest.mark.servers
 @pytest.fixture(scope="module")
 def served(transformers_server: str, tmp_path_factory: pytest.TempPathFactory) -> Audited:
     return audited(transformers_server, tmp_path_factory.mktemp("served"))
+
+
+async def answered(spec: ModelSpec, asked: list[Request], store: Store) -> None:
+    backend = open_backend(spec)
+    try:
+        await ask({"suspect": backend}, {"suspect": asked}, store, "answers")
+    finally:
+        await backend.close()
 
 
 def test_what_is_left_out_without_a_word_is_noticed(served: Audited) -> None:
@@ -59,6 +67,6 @@ def test_all_requests_at_once(transformers_server: str, local: Audited) -> None:
     asked = [Request("w", i, (Message("user", f"Write one sentence about {i}."),), None, Sampling(0.0, 1.0, 12))
              for i in items]  # fmt: skip
     with Store(None) as store:
-        asyncio.run(ask({"suspect": open_backend(spec)}, {"suspect": asked}, store, "answers"))
+        asyncio.run(answered(spec, asked, store))
         said = {r.item: store.get(spec, r) for r in asked}
     assert all(done is not None and done.text == local.texts[item] for item, done in said.items())
