@@ -144,7 +144,6 @@ def _release(
 ) -> tuple[CheckRecord, Report]:  # fmt: skip
     from .check.run import assess
     from .check.run import check as run
-    from .config import load_config
     from .store import Store
 
     baseline, reference_case, case = files
@@ -154,7 +153,7 @@ def _release(
             stored = stack.enter_context(Store(case, must_exist=True))
             progress = stack.enter_context(bars(quiet))
             return assess(stored, gates, previous=previous, population=flags["population"], progress=progress)
-        settings = load_config(config, **flags)
+        settings = _config(config, flags)
         path = case or _default_case(settings)
         if not quiet:
             say(
@@ -180,12 +179,11 @@ def _dry_run(
     from .check.reuse import taken_over
     from .check.run import comparable
     from .cli_output import dry_run_of
-    from .config import load_config
     from .store import Store
 
     if data is not None:
         return _dry_run_of_data(data, config, flags, json)
-    settings = load_config(config, **flags)
+    settings = _config(config, flags)
     with ExitStack() as stack:
         previous = None if baseline is None else _previous(baseline, source, stack)
         if previous is not None:
@@ -245,12 +243,19 @@ def _dataset(
         return check_dataset(data, settings, gates, store=store, key=key, progress=progress)
 
 
-def _data_config(data: Path, config: Path | None, flags: dict[str, Any]) -> AuditConfig:
+def _config(config: Path | None, flags: dict[str, Any]) -> AuditConfig:
+    """The table [audit] without its stopping rule: releases are compared on the whole plan."""
+    from dataclasses import replace
+
     from .config import load_config
 
+    return replace(load_config(config, **flags), until=None)
+
+
+def _data_config(data: Path, config: Path | None, flags: dict[str, Any]) -> AuditConfig:
     if flags["suspect"]:
         raise UsageError("--dataset is what is checked: drop --suspect")
-    return load_config(config, **flags | {"suspect": f"file/{data}"})
+    return _config(config, flags | {"suspect": f"file/{data}"})
 
 
 def _default_case(settings: AuditConfig) -> Path:

@@ -366,9 +366,14 @@ def test_a_release_that_offers_less_is_refused_before_it_is_asked(lab: Path, mon
 def test_a_dry_run_asks_the_release_alone(lab: Path, tmp_path: Path) -> None:
     for name in ("small.jsonl", "forensics.toml", "baseline.json", "run1.case"):
         (tmp_path / name).write_bytes((lab / name).read_bytes())
+    config = tmp_path / "forensics.toml"  # an audit's stopping rule is not the check's
+    config.write_text(config.read_text().replace("[audit]", '[audit]\nuntil = "llr>=1"'))
+    assert "until" in config.read_text()
     found = run("check", "--config", "forensics.toml", "-S", clean(6), "--dry-run", "--json", cwd=tmp_path)
     assert found.returncode == 0, found.stderr
-    parties = json.loads(found.stdout)["parties"]
+    told = json.loads(found.stdout)
+    assert "until" not in told
+    parties = told["parties"]
     assert parties["suspect"]["requests"] >= 40
     assert all(not any(row.values()) for name, row in parties.items() if name != "suspect")
     assert len(list(tmp_path.iterdir())) == 4  # no case was begun
