@@ -4,8 +4,9 @@ One suspect, one reference, ten controls (``--controls``); answers of about 200 
 script, beforehand, or ``--lazy`` each time that one is asked for, as from a large case file: then nothing of the case
 is in memory but what the comparator keeps of it. Or real ones: ``--files SUSPECT REFERENCE CONTROL …``, files of
 recorded answers to the same prompts. Every size runs in a process of its own, ``--apart`` every comparator too, with
-cold caches. Seconds are of the processor (one core), so that a busy machine counts little, and of the clock. Memory is
-what a comparator adds to the highest so far, the case itself not counted; KB an item is that over the items.
+cold caches; ``--together`` all comparators in one call, with a second process where an audit would start one. Seconds
+are of the processor (one core), so that a busy machine counts little, and of the clock. Memory is what a comparator
+adds to the highest so far, the case itself not counted; KB an item is that over the items.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from forensics.comparators import COMPARATORS
 from forensics.comparators.base import RESAMPLES, quick
 from forensics.plan import gather
 from forensics.recorded import import_files
+from forensics.scoring import helper_for, score_all
 from forensics.types import Column, Completion, Lazy, Message, Request, Sample, Unit
 
 TEXT = (
@@ -108,6 +110,10 @@ def measure(args: argparse.Namespace) -> None:
     made = recorded(args.files) if args.files else None
     if made is None and set(args.only) != {"choice-panel"}:
         made = sample(items, args.words, 1, args.controls, args.lazy)
+    if args.together:
+        assert made is not None
+        together(made, args)
+        return
     for name in args.only:
         count = max(items // 8, 32) if name == "choice-panel" and not args.files else items
         asked = made if count == items and made is not None else choices(count, args.controls, args.lazy)
@@ -131,6 +137,18 @@ def measure(args: argparse.Namespace) -> None:
     )
 
 
+def together(asked: Sample, args: argparse.Namespace) -> None:
+    """All comparators as an audit runs them: seconds by the clock."""
+    chosen = [COMPARATORS.load(name)() for name in args.only if name != "choice-panel" or args.files]
+    chosen = [c if args.ablate else quick(c, RESAMPLES) for c in chosen]
+    start = time.perf_counter()
+    with helper_for(asked) as helper:
+        score_all(asked, chosen, 0, helper=helper)
+    seconds, load = time.perf_counter() - start, os.getloadavg()[0]
+    print(f"{len(asked.units)} answers each, {len(chosen)} comparators, {1 + (helper is not None)} processes: "
+          f"{seconds:.2f} s by the clock, load {load:.1f}", flush=True)  # fmt: skip
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -141,6 +159,7 @@ def main() -> None:
     parser.add_argument("--no-ablate", dest="ablate", action="store_false", help="without ablations")
     parser.add_argument("--lazy", action="store_true", help="make an answer each time that it is asked for")
     parser.add_argument("--only", nargs="+", default=list(TEXT), choices=TEXT)
+    parser.add_argument("--together", action="store_true", help="all at once, with a second process")
     parser.add_argument("--apart", action="store_true", help="every comparator in a process of its own")
     parser.add_argument("--here", action="store_true", help="in this process")
     args = parser.parse_args()
@@ -148,7 +167,7 @@ def main() -> None:
         measure(args)
         return
     options = ["--words", str(args.words), "--controls", str(args.controls), *([] if args.ablate else ["--no-ablate"])]
-    options += ["--lazy"] if args.lazy else []
+    options += [f"--{name}" for name in ("lazy", "together") if vars(args)[name]]
     options += ["--files", *args.files] if args.files else []
     for items in args.items[:1] if args.files else args.items:
         for only in [[name] for name in args.only] if args.apart else [args.only]:

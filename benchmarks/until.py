@@ -26,7 +26,6 @@ from typing import Any
 import numpy as np
 
 from forensics import zoo
-from forensics.audit import score_all
 from forensics.backends import open_backend
 from forensics.collect import ask
 from forensics.comparators import COMPARATORS
@@ -36,6 +35,7 @@ from forensics.looks import NEXT, SCORINGS, TEXTS, WHOLE, Look, answers_wanted, 
 from forensics.plan import Party, Plan, gather, make_plan
 from forensics.prices import tokens_of
 from forensics.probes import load_suite
+from forensics.scoring import score_all
 from forensics.store import Store
 from forensics.types import Request, Sample
 from forensics.verdict.calibrate import calibrate, load_population

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from .answers import read_answers
-from .audit import score_all, stream, text_conditions
+from .audit import text_conditions
 from .comparators import COMPARATORS
 from .comparators.base import MIN_CONTROLS, quick
 from .errors import UsageError
 from .labelled import FUSED
 from .pairing import pair
 from .record import sig
+from .scoring import score_all, stream
 from .threads import single_threaded
 from .types import WIRE, LikelihoodRatio, Listener, Progress, Sample, Score, silent
 from .verdict.calibrate import shipped_populations

@@ -29,6 +29,7 @@ from .plan import Plan, gather, prompt_key, stored_plan
 from .probes import FIRST_TOKEN
 from .record import LookRecord, Report, Stopping, sig
 from .recorded import import_files
+from .scoring import helper_for, score_all, stream
 from .store import UNKEYED, Store
 from .threads import single_threaded
 from .types import ExactResult, Listener, Progress, Sample, Score, SelfCheck, Verdict, silent
@@ -148,11 +149,17 @@ def weigh(
     # Each use has a stream of its own, so that adding a comparator does not move the others' numbers.
     people, why_not = pick_population(shipped_populations(), wanted, conditions)
     plain = [quick(c, CHECK_RESAMPLES) for c in chosen]
-    identity = score_all(as_suspect(sample, sample.reference), plain, seed)
-    scores = [unasked(s, look) for s in fit_to_judge(score_all(sample, chosen, seed, progress), identity)]
-    exact = lane(store)
-    progress(Progress("judge", "self-checks", 0, 1))
-    checks = self_checks(sample, lambda s: score_all(s, plain, seed), identity, people, stream(seed, "self-checks"))
+    with helper_for(sample) as helper:
+        identity = score_all(as_suspect(sample, sample.reference), plain, seed, helper=helper)
+        found = score_all(sample, chosen, seed, progress, helper)
+        scores = [unasked(s, look) for s in fit_to_judge(found, identity)]
+        exact = lane(store)
+        progress(Progress("judge", "self-checks", 0, 1))
+
+        def again(other: Sample) -> list[Score]:
+            return score_all(other, plain, seed, helper=helper)
+
+        checks = self_checks(sample, again, identity, people, stream(seed, "self-checks"))
     strength = power(sample, stream(seed, "power"))
     lr = joint(scores, people, stream(seed, "joint"))
     if people is not None and lr is None:
@@ -172,22 +179,6 @@ def unasked(score: Score, look: Look) -> Score:
     if score.status == "ok" or look.whole or lot_of(score.comparator) in look.lots:
         return score
     return abstain(score.comparator, "insufficient", "what it reads was not asked: the audit stopped before")
-
-
-def stream(seed: int, name: str) -> np.random.Generator:
-    """One named random stream of the case's seed."""
-    words = [int.from_bytes(name.encode()[i : i + 4], "big") for i in range(0, len(name.encode()), 4)]
-    return np.random.default_rng(np.random.SeedSequence(entropy=seed, spawn_key=tuple(words)))
-
-
-def score_all(sample: Sample, comparators: list[Comparator], seed: int, progress: Listener = silent) -> list[Score]:
-    """Every comparator on the families it reads."""
-    scores = []
-    for number, comparator in enumerate(comparators):
-        progress(Progress("judge", comparator.name, number, len(comparators)))
-        part = sample.rows(lambda unit, c=comparator: unit.family in c.families)  # type: ignore[misc]
-        scores.append(comparator.compare(part, stream(seed, comparator.name)))
-    return scores
 
 
 def conditions_of(plan: Plan, sample: Sample | None = None) -> dict[str, Any]:

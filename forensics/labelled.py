@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 
 from .answers import read_answers
-from .audit import score_all, stream, text_conditions
+from .audit import text_conditions
 from .comparators import COMPARATORS
 from .comparators.base import quick
 from .errors import UsageError
 from .manifest import INDEPENDENT, Model, label, read_manifest, related
 from .pairing import pair
 from .plan import prompt_key
+from .scoring import score_all, stream
 from .threads import single_threaded
 from .types import Column, Sample, Unit
 from .verdict.calibrate import Pair, Population

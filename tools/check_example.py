@@ -33,7 +33,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from forensics import zoo
-from forensics.audit import CHECK_RESAMPLES, score_all
+from forensics.audit import CHECK_RESAMPLES
 from forensics.backends import open_backend
 from forensics.casefile import SCHEMA, seal
 from forensics.check.baseline import read_baseline
@@ -45,6 +45,7 @@ from forensics.comparators import COMPARATORS
 from forensics.comparators.base import quick
 from forensics.config import load_config
 from forensics.plan import gather, stored_plan
+from forensics.scoring import score_all
 from forensics.spec import parse_spec
 from forensics.store import Store
 from forensics.types import Column, Request

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..audit import CHECK_RESAMPLES, score_all
+from ..audit import CHECK_RESAMPLES
 from ..audit import conditions_of as audit_conditions
 from ..comparators import COMPARATORS
 from ..comparators.base import quick
@@ -17,6 +17,7 @@ from ..config import AuditConfig
 from ..errors import EvidenceError, UsageError
 from ..plan import Plan, gather, stored_plan
 from ..record import Report
+from ..scoring import score_all
 from ..serial import load
 from ..store import Store
 from ..threads import single_threaded

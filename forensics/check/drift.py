@@ -17,10 +17,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..audit import score_all
 from ..comparators import COMPARATORS
 from ..comparators.base import Array, contrasts, quick
 from ..record import Report
+from ..scoring import score_all
 from ..types import Column, Sample, Score
 from ..verdict.calibrate import Population
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..audit import conditions_of, score_all, stream
+from ..audit import conditions_of
 from ..backends import open_backend
 from ..backends.base import Backend
 from ..collect import ask
@@ -30,6 +30,7 @@ from ..config import AuditConfig
 from ..looks import answers_wanted, scorings_wanted
 from ..plan import REDRAW, Party, Plan, gather, make_plan, prompt_key
 from ..probes import FIRST_TOKEN, load_suite
+from ..scoring import score_all, stream
 from ..serial import lines
 from ..store import Store
 from ..types import Capabilities, Request, Sample, Unit

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..audit import conditions_of, score_all, stream
+from ..audit import conditions_of
 from ..backends import open_backend
 from ..backends.base import Backend
 from ..collect import Budget, fill
@@ -23,6 +23,7 @@ from ..comparators import COMPARATORS
 from ..config import AuditConfig
 from ..plan import Party, Plan, gather, make_plan
 from ..probes import load_suite
+from ..scoring import score_all, stream
 from ..serial import lines
 from ..store import Store
 from ..types import Capabilities

@@ -10,7 +10,6 @@ import pytest
 from worlds import LOTS, population
 
 from forensics import AuditConfig, Store, collect
-from forensics.audit import score_all
 from forensics.collect import estimate, guessed_plan
 from forensics.comparators import COMPARATORS
 from forensics.comparators.base import quick
@@ -30,6 +29,7 @@ from forensics.looks import (
 )
 from forensics.plan import Plan, gather, stored_plan
 from forensics.probes import FIRST_TOKEN, load_suite
+from forensics.scoring import score_all
 from forensics.types import Capabilities
 
 
