@@ -27,9 +27,9 @@ _pairs = regex.compile(rf"({_WORD})|({_MARK})", regex.VERSION1)
 # What the pattern above comes to in ASCII, where most sentences are: half the time. Nothing follows a repetition that
 # could fail, so it never gives back what it took either.
 _ASCII_JOINED = "[A-Za-z0-9]*(?:['-][A-Za-z0-9]+)*"
-_ascii_pairs = re.compile(
-    rf"([0-9]+(?:[.,:][0-9]+)*{_ASCII_JOINED}|[A-Za-z]{_ASCII_JOINED})|(\.{{2,}}|-{{2,}}|[!-/:-@\[-`{{-~])"
-)
+_ASCII_WORD = rf"[0-9]+(?:[.,:][0-9]+)*{_ASCII_JOINED}|[A-Za-z]{_ASCII_JOINED}"
+_ascii_words = re.compile(_ASCII_WORD)
+_ascii_pairs = re.compile(rf"({_ASCII_WORD})|(\.{{2,}}|-{{2,}}|[!-/:-@\[-`{{-~])")
 _ansi = regex.compile(r"(?:\x1B\[|\x9B)[0-?]*+[ -/]*+[@-~]")
 _newline = regex.compile(r"\r\n?|[\v\f\x1C-\x1E\x85\u2028\u2029]")
 _format = regex.compile(r"\p{Cf}++")
@@ -63,7 +63,7 @@ def words(text: str) -> list[str]:
 
 def word_spans(cleaned: str) -> Iterator[tuple[int, int]]:
     """Start and end of each word in a text that `clean` has been through."""
-    return (found.span() for found in _words.finditer(cleaned))
+    return (found.span() for found in (_ascii_words if cleaned.isascii() else _words).finditer(cleaned))
 
 
 def tokens(text: str) -> list[str]:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from fingerprints import paragraphs, sentences, tokens, words
 from fingerprints.reading import Reading
-from fingerprints.tokenise import clean, pairs, prose, split
+from fingerprints.tokenise import clean, pairs, prose, split, word_spans
 
 
 def marks(text: str) -> list[str]:
@@ -38,6 +38,7 @@ def test_words(text: str, expected: list[str]) -> None:
 def test_the_short_cuts_of_ascii_change_nothing(text: str) -> None:
     cleaned = clean(text)
     assert pairs(cleaned) == pairs(cleaned + " 東")[:-1]  # one Han character, and the Unicode pattern reads it all
+    assert list(word_spans(cleaned)) == list(word_spans(cleaned + " 東"))[:-1]
     assert clean(text + "\u200b") == cleaned
 
 
