@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .comparators import Comparator
+from .comparators.texts import READ
 from .confounders import confounders
 from .exhibits import pick
 from .plan import Plan
@@ -267,7 +268,15 @@ def _limitations(
             out.append(
                 f"{party.name}: {party.unusable} of {party.answers} answers were empty or blocked and are not scored."
             )
-    return out + _lengths(parties)
+    return out + _cut(sample) + _lengths(parties)
+
+
+def _cut(sample: Sample) -> list[str]:
+    """Whose answers were not read to their end."""
+    columns = {"suspect": sample.suspect, **sample.candidates}
+    long = {name: sum(c is not None and len(c.text or "") > READ for c in column) for name, column in columns.items()}
+    told = ", ".join(f"{name} {n}" for name, n in long.items() if n)
+    return [f"Answers were compared to their first {READ:,} characters; longer ones: {told}."] if told else []
 
 
 def _stopped(s: Stopping | None) -> list[str]:

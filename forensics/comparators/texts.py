@@ -20,7 +20,8 @@ from .base import MIN_CONTROLS, MIN_ITEMS, abstain, item_rows, shortage
 
 ITEMS = 1024  # items whose texts are read at a time
 ANSWERS = 8 * ITEMS  # answers of one party that are read at a time, where items have many draws
-LONGEST = 1 << 14  # characters of a text up to which what was found in it is kept
+READ = 1 << 15  # characters of an answer that are read: who answers in megabytes shall not stop an audit
+LONGEST = 1 << 15  # characters of a text up to which what was found in it is kept
 
 LETTERS = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
@@ -33,7 +34,7 @@ T = TypeVar("T")
 
 
 class Told(Sequence[str]):
-    """The usable texts in some rows of a column, each looked up when it is asked for."""
+    """The usable texts in some rows of a column, to their first `READ` characters, each looked up when asked for."""
 
     __slots__ = ("_column", "_rows")
 
@@ -53,7 +54,7 @@ class Told(Sequence[str]):
         answer = self._column[int(self._rows[place])]
         assert answer is not None
         assert answer.text is not None
-        return answer.text
+        return answer.text[:READ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +167,7 @@ def repetition(index: Rows, answers: Iterable[str]) -> str | None:
 
 def remembered(texts: int) -> Callable[[Callable[Concatenate[str, P], T]], Callable[Concatenate[str, P], T]]:
     """`functools.lru_cache` for functions of a text: most texts are the same in several views, and self-checks and
-    populations read all of them again. Not for texts beyond ``LONGEST``, a few of which would fill the memory."""
+    populations read all of them again. Not for texts beyond ``LONGEST``, as prompts can be."""
 
     def wrap(function: Callable[Concatenate[str, P], T]) -> Callable[Concatenate[str, P], T]:
         cached = lru_cache(maxsize=texts)(function)

@@ -119,6 +119,15 @@ def test_an_answer_of_a_megabyte(name: str) -> None:
     assert np.isfinite(found.value or 0.0)
 
 
+@pytest.mark.parametrize("name", TEXT)
+def test_nothing_is_read_beyond_the_first_characters(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    parties = made(letters("latin"))
+    beginning = {party: [[t[:150] for t in draws] for draws in column] for party, column in parties.items()}
+    assert score(name, text_sample(parties)) != score(name, text_sample(beginning))
+    monkeypatch.setattr(texts, "READ", 150)
+    assert score(name, text_sample(parties)) == score(name, text_sample(beginning))
+
+
 @pytest.mark.parametrize("name", ["over-represented", "attribution", "relative-mmd", "style-delta"])
 def test_blocks_of_items_give_the_same_score(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     parties = made(letters("latin"))
