@@ -276,7 +276,8 @@ def main() -> None:
     draws = json.loads((work / "draws.json").read_text()) if made else []
     texts = [list(column) for column in zip(*draws, strict=True)]
     new = [row for run in made for row in cells(work, run, texts)]
-    new += canaries(work) + marks(work)
+    real = work / "smollm2.json"
+    new += canaries(work) + marks(work) + (json.loads(real.read_text()) if real.is_file() else [])
     checks = [nulls(work, base) for base in ("own", "other") if (work / f"imitator-{base}.npz").is_file()]
     known = {_key(r): r for r in before["runs"]} | {_key(r): r for r in new}
     order = {name: i for i, name in enumerate(("regeneration", "canary", "watermark"))}
