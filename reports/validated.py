@@ -68,8 +68,7 @@ def groups(title: str, rows: tuple[GroupRow, ...]) -> Table:
 
 def all_tables(v: ValidationRecord) -> tuple[Table, ...]:
     """Every table but those of the curves."""
-    more = (teachers(v),) if v.teachers else ()
-    return figures(v), *contrasts(v), *more, errors(v), turing(v), groups("Kinds of pairs", v.kinds), *queries(v)
+    return figures(v), *contrasts(v), *teachers(v), errors(v), turing(v), groups("Kinds of pairs", v.kinds), *queries(v)
 
 
 def queries(v: ValidationRecord) -> tuple[Table, ...]:
@@ -105,18 +104,21 @@ def contrasts(v: ValidationRecord) -> tuple[Table, ...]:
     return Table(title, wide, tuple(joint)), Table(f"AUC of single scores against “{one_line(v.against)}”", kinds, each)
 
 
-def teachers(v: ValidationRecord) -> Table:
-    """Within each candidate's column."""
-    rows = []
+def teachers(v: ValidationRecord) -> tuple[Table, ...]:
+    """Within each candidate's column: the fused ratios with intervals, then each score alone."""
+    if not v.teachers:
+        return ()
+    fused, each = [], []
     for t in v.teachers:
-        found = f"{t.auc:.3f}" if t.interval is None else _with_interval(t.auc, t.interval)
+        name, found = one_line(t.name), f"{t.auc:.3f}" if t.interval is None else _short(t.auc, t.interval)
         length = n.NONE if t.length_only is None else f"{t.length_only:.3f}"
+        fused.append((name, f"{t.lineages[0]} / {t.lineages[1]}", found, "0.500", length))
         known = dict(t.columns)
-        alone = (f"{known[name]:.3f}" if name in known else n.NONE for name in v.scores)
-        rows.append((one_line(t.name), f"{t.lineages[0]} / {t.lineages[1]}", found, "0.500", length, *alone))
-    head = columns("Teacher | Lineages, Hp / Hd# | AUC within the column# | Text-blind rule# | Length alone#")
-    alone_too = tuple(Column(one_line(name), True) for name in v.scores)
-    return Table("Within one teacher's column", (*head, *alone_too), tuple(rows))
+        each.append((name, *(f"{known[score]:.3f}" if score in known else n.NONE for score in v.scores)))
+    head = columns("Teacher | Hp / Hd# | AUC# | Text-blind# | Length alone#")
+    alone = (Column("Teacher"), *(Column(one_line(score), True) for score in v.scores))
+    title = "AUC within one teacher's column"
+    return Table(title, head, tuple(fused)), Table(f"{title}, one score alone", alone, tuple(each))
 
 
 def cards(v: ValidationRecord, here: float | None = None) -> list[Card]:
