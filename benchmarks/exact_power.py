@@ -191,7 +191,8 @@ def quotes(rows: list[dict[str, Any]], others: list[dict[str, Any]]) -> list[dic
 
 def figure(rows: list[dict[str, Any]], path: Path) -> None:
     """Rejection rate against logged items, by control variate; one panel for each base, students of one epoch. Where
-    there are two students the line is their mean and the bar reaches from one to the other."""
+    there are two students the line is their mean and the bar reaches from one to the other; of all items there is one
+    test a student."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -208,7 +209,8 @@ def figure(rows: list[dict[str, Any]], path: Path) -> None:
                     rates = np.array([match[0]["rejects"][str(n)] for n in ITEMS])
                     mean = rates.mean(axis=1)
                     label = f"{share:.0%} read, control variate: {controls}"
-                    bars = [mean - rates.min(axis=1), rates.max(axis=1) - mean]
+                    bars = np.array([mean - rates.min(axis=1), rates.max(axis=1) - mean])
+                    bars[:, -1] = 0  # all items are one test a student, no rate
                     axis.errorbar(ITEMS, mean, bars, ls=style, color=colour, marker="o", ms=3, capsize=2, label=label)
         axis.set(xscale="log", xlabel="logged items", ylim=(-0.03, 1.03), xticks=ITEMS, xticklabels=ITEMS,
                  title="the reference's own base" if base == "own" else "another base and tokenizer")  # fmt: skip
