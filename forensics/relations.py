@@ -9,6 +9,7 @@ from .comparators.answer_overlap import AnswerOverlap
 from .comparators.base import MIN_ITEMS, by_item
 from .comparators.texts import complete_texts
 from .record import Relations, sig
+from .scoring import few
 from .types import Sample, Score
 
 Array = NDArray[np.float64]
@@ -19,10 +20,11 @@ def relations(sample: Sample) -> Relations | None:
     """Mean cosine of word n-grams of every two parties' answers to the same prompt, and a map if it is honest.
 
     The map is classical scaling (Torgerson 1952) of the distances 1 - cosine; it is left out where its stress-1,
-    sqrt(sum (d - d_map)^2 / sum d^2), exceeds `FLAT`. None with fewer than 30 items that all parties answered.
+    sqrt(sum (d - d_map)^2 / sum d^2), exceeds `FLAT`. None with fewer than 30 items that all parties answered; of
+    many items `few` are read, ``n`` says how many.
     """
     comparator = AnswerOverlap()
-    part = sample.rows(lambda unit: unit.family in comparator.families)
+    part = few(sample.rows(lambda unit: unit.family in comparator.families))
     texts = complete_texts("relations", part)
     if isinstance(texts, Score):
         return None

@@ -10,6 +10,7 @@ import numpy as np
 from ..comparators.answer_overlap import AnswerOverlap
 from ..comparators.base import MIN_CONTROLS, MIN_ITEMS, abstain, by_item, contrasts, relative
 from ..comparators.texts import Told, answered
+from ..scoring import FEW, few
 from ..types import Column, Sample, Score, SelfCheck
 from .calibrate import Population, calibrate
 from .combine import DECISIVE, values_of
@@ -39,16 +40,21 @@ def fit_to_judge(scores: Sequence[Score], identity: Sequence[Score]) -> list[Sco
 def self_checks(
     sample: Sample, score: Scorer, identity: Sequence[Score], population: Population | None, rng: np.random.Generator
 ) -> list[SelfCheck]:
-    """Identity (R offered as suspect), positive control (a second draw of R), negative controls (each control)."""
+    """Identity (R offered as suspect), positive control (a second draw of R), negative controls (each control); the
+    controls' by no more than `few` items."""
     checks = [_identity(identity)]
+    whole, sample = sample, few(sample)
+    part = "" if sample is whole else f", on {FEW:,} of the items"
     if sample.redraw is None:
         checks.append(SelfCheck("positive-control", None, "no second draw of the reference is recorded"))
     elif _repeats(sample.redraw, sample.reference):
         checks.append(SelfCheck("positive-control", None, "the reference repeats itself: a second draw shows nothing"))
     else:
         scores = fit_to_judge(score(as_suspect(sample, sample.redraw)), identity)
-        checks.append(_judged("positive-control", "a second draw of the reference", scores, population, rng, wants=1))
-    checks += repeats(sample)
+        checks.append(
+            _judged("positive-control", f"a second draw of the reference{part}", scores, population, rng, wants=1)
+        )
+    checks += repeats(whole)
     itself = against_itself(sample, score, _stands_out)
     checks += [itself] if itself is not None else []
     if len(sample.controls) <= MIN_CONTROLS:
@@ -61,7 +67,7 @@ def self_checks(
     for name, column in sample.controls.items():
         scores = fit_to_judge(score(as_suspect(sample, column, drop=name)), identity)
         checks.append(
-            _judged(f"negative-control {name}", f"{name}, offered as suspect", scores, population, rng, wants=0)
+            _judged(f"negative-control {name}", f"{name}, offered as suspect{part}", scores, population, rng, wants=0)
         )
     return checks
 
