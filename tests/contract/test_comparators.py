@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import CONTROLS
 
 from forensics import AuditConfig, Store, collect
 from forensics.comparators import COMPARATORS
@@ -16,6 +15,7 @@ from forensics.plan import gather, stored_plan
 from forensics.types import Completion, Sample, Score
 
 NAMES = COMPARATORS.names()
+CONTROLS = ("toy/ann", "toy/bob", "toy/cid")
 
 
 @pytest.fixture(scope="module")
