@@ -13,7 +13,6 @@ import argparse
 import json
 import random
 import time
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +55,7 @@ def student(prompts: list[str], answers: list[str]) -> tuple[Any, Any]:
 
     model, tokenizer = smollm2.load()
     end = tokenizer.eos_token_id
-    other = [(f"{prompt}\n", text) for prompt, text in islice(other_texts(2 * LOGGED, 0), LOGGED)]
+    other = [(f"{prompt}\n", text) for prompt, text in other_texts(LOGGED, 0)]
     texts = [*zip(prompts, answers, strict=True), *other]
     random.Random(0).shuffle(texts)
     torch.manual_seed(0)

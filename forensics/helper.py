@@ -8,7 +8,9 @@ so with this process however that ends.
 
 from __future__ import annotations
 
+import os
 import pickle
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -25,8 +27,6 @@ class Helper:
     """One process; a context manager. One call at a time: `send`, something else meanwhile, `receive`."""
 
     def __init__(self) -> None:
-        import os
-
         path = [entry for entry in sys.path if entry]
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", START.format(path=path)], env=os.environ | ONE_THREAD,
@@ -58,9 +58,6 @@ class Helper:
 
 def serve() -> None:
     """The helper's own side: calls from standard input until it ends, results to standard output."""
-    import os
-    import signal
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's: it closes our input
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # nothing that is printed may get among the results

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
@@ -14,7 +15,7 @@ from .types import Column, Completion, Lazy, Listener, Progress, Sample, Score, 
 HELPED = ("style-delta", "opening-style")  # half of the work, and all of fingerprints'
 WORTH = 1_000_000  # characters from which on half of the work is more than starting a process
 MOST = 50_000_000  # more would be held twice
-FEW = 1000  # items that a look which carries no weight needs
+FEW = 1000  # items on which a control is checked and a map drawn
 
 
 def stream(seed: int, name: str) -> np.random.Generator:
@@ -45,8 +46,8 @@ def score_all(
 
 
 def few(sample: Sample) -> Sample:
-    """The sample, or `FEW` of its items, drawn by their hash: for checks and pictures, which come to the same by them,
-    and of which there is one for every control."""
+    """The sample, or `FEW` of its items, drawn by their hash: for what is done anew for every control, the self-checks
+    and the map."""
     items = {unit.item for unit in sample.units}
     kept = set(sorted(items, key=lambda item: sha256(item.encode()))[:FEW])
     return sample if len(items) <= FEW else sample.rows(lambda unit: unit.item in kept)
@@ -64,8 +65,6 @@ def bare(sample: Sample) -> Sample:
 
 def helper_for(sample: Sample) -> AbstractContextManager[Helper | None]:
     """A helper where there is a core for it and text enough; None where the answers are more than should be held."""
-    import sys
-
     from joblib import cpu_count  # knows what of the machine this process may use
 
     columns = [sample.suspect, *sample.candidates.values()]

@@ -33,6 +33,18 @@ def alive(pid: int) -> bool:
         return False
 
 
+def ended(children: list[int]) -> None:
+    """In ten seconds; whoever is left is killed, and the test fails."""
+    for _ in range(200):
+        if not any(map(alive, children)):
+            return
+        time.sleep(0.05)
+    left = [pid for pid in children if alive(pid)]
+    for pid in left:
+        os.kill(pid, 9)
+    pytest.fail(f"left behind: {left}")
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 @pytest.mark.parametrize("method", ["spawn", "fork"])
 @pytest.mark.parametrize("signal", ["SIGKILL", "SIGTERM"])
@@ -46,11 +58,17 @@ def test_workers_end_with_a_killed_parent(tmp_path, method, signal):
         assert all(map(alive, children))
         run.send_signal(getattr(__import__("signal"), signal))
         run.wait()
-    for _ in range(200):
-        if not any(map(alive, children)):
-            return
-        time.sleep(0.05)
-    left = [pid for pid in children if alive(pid)]
-    for pid in left:
-        os.kill(pid, 9)
-    pytest.fail(f"left behind: {left}")
+    ended(children)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_a_helper_ends_with_a_killed_parent():
+    script = "from forensics.helper import Helper; h = Helper(); print(h._process.pid, flush=True); input()"
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        child = int(run.stdout.readline())
+        assert alive(child)
+        run.kill()
+        run.wait()
+    ended([child])

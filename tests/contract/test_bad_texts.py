@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from text_samples import text_sample
 
+from forensics import assemble
 from forensics.comparators import COMPARATORS, answer_overlap, base, texts
 from forensics.types import Completion, Lazy, Message, Sample, Score
 
@@ -126,6 +127,14 @@ def test_nothing_is_read_beyond_the_first_characters(name: str, monkeypatch: pyt
     assert score(name, text_sample(parties)) != score(name, text_sample(beginning))
     monkeypatch.setattr(texts, "READ", 150)
     assert score(name, text_sample(parties)) == score(name, text_sample(beginning))
+
+
+def test_the_report_says_whose_answers_were_not_read_to_their_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    parties = {p: [["short"]] * 3 for p in PARTIES} | {"suspect": [["x" * 151], ["x" * 150], ["x" * 900]]}
+    assert assemble._cut(text_sample(parties)) == []
+    monkeypatch.setattr(assemble, "READ", 150)
+    (told,) = assemble._cut(text_sample(parties))
+    assert told == "Answers were compared to their first 150 characters; longer ones: suspect 2."
 
 
 @pytest.mark.parametrize("name", ["over-represented", "attribution", "relative-mmd", "style-delta"])
